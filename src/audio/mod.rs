@@ -1,0 +1,137 @@
+//! Formats and signal processing: bytes of a client become 16 kHz frames, samples of a voice become bytes for a client.
+//!
+//! Everything here is synchronous and knows nothing of sockets, tasks or engines.
+
+use std::{fmt, ops, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+/// The rate at which Floe listens: every frame, position and model works at 16 kHz mono.
+pub const RATE_HZ: u32 = 16_000;
+
+/// Samples in one frame: 16 ms, the window of the voice activity detector.
+pub const FRAME_SAMPLES: usize = 256;
+
+/// A position in media time: samples at 16 kHz since the session's first sample. A stalled network does not move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct AudioPos(pub u64);
+
+impl AudioPos {
+    /// The position `ms` milliseconds after the start.
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms * (RATE_HZ as u64) / 1000)
+    }
+
+    /// Whole milliseconds since the start.
+    pub const fn as_ms(self) -> u64 {
+        self.0 * 1000 / (RATE_HZ as u64)
+    }
+
+    /// How far this lies after `earlier`; zero if it does not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0) * 1_000_000 / u64::from(RATE_HZ))
+    }
+
+    /// `duration` earlier, but not before the start.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(samples_16k(duration)))
+    }
+}
+
+impl ops::Add<Duration> for AudioPos {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(samples_16k(duration)))
+    }
+}
+
+impl fmt::Display for AudioPos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.as_ms();
+        write!(f, "{}.{:03}", ms / 1000, ms % 1000)
+    }
+}
+
+fn samples_16k(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / u64::from(RATE_HZ)) * u64::from(RATE_HZ) / 1_000_000
+}
+
+/// One window of the user's voice: exactly [`FRAME_SAMPLES`] samples at 16 kHz mono in −1…1.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Position just after the last sample.
+    pub end: AudioPos,
+    /// The samples; shared by the pre-roll ring and the recogniser.
+    pub samples: Arc<[f32]>,
+}
+
+/// A piece of synthesised speech in the client's format: one wire frame. The conversation passes it on unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioChunk {
+    /// Encoded bytes: whole PCM samples, or exactly one Opus packet.
+    pub payload: Bytes,
+    /// Length in samples of the output format's clock ([`Format::clock_hz`]).
+    pub samples: u32,
+    /// That clock.
+    pub clock_hz: u32,
+}
+
+impl AudioChunk {
+    /// Playing time.
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(u64::from(self.samples) * 1_000_000 / u64::from(self.clock_hz.max(1)))
+    }
+}
+
+/// How audio is written on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Signed 16-bit little-endian mono samples.
+    PcmS16le,
+    /// One Opus packet per frame.
+    Opus,
+    /// G.711 µ-law at 8 kHz.
+    Pcmu,
+    /// G.711 A-law at 8 kHz.
+    Pcma,
+    /// One continuous WebM stream holding Opus, in arbitrary pieces. Input only.
+    WebmOpus,
+    /// One continuous Ogg stream holding Opus, in arbitrary pieces. Input only.
+    OggOpus,
+    /// One continuous WAV stream, in arbitrary pieces. Input only.
+    Wav,
+}
+
+/// A codec and its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Format {
+    /// How samples are written.
+    pub codec: Codec,
+    /// Samples per second: for PCM and G.711 the rate itself; for Opus the rate at which the other side plays (its
+    /// timestamps always count at 48 kHz); for containers whatever the stream says (0 here).
+    pub rate_hz: u32,
+    /// Milliseconds of audio per outgoing frame. Ignored for input.
+    pub frame_ms: u32,
+}
+
+impl Format {
+    /// The clock in which timestamps of this format count, in Hz.
+    pub const fn clock_hz(&self) -> u32 {
+        match self.codec {
+            Codec::Opus | Codec::WebmOpus | Codec::OggOpus => 48_000,
+            Codec::Pcmu | Codec::Pcma => 8_000,
+            Codec::PcmS16le => self.rate_hz,
+            Codec::Wav => RATE_HZ,
+        }
+    }
+}
+
+/// Mono samples in −1…1 at some rate: what a voice engine produces.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    /// Samples per second.
+    pub rate_hz: u32,
+    /// The samples.
+    pub data: Vec<f32>,
+}

@@ -1,0 +1,1 @@
+//! One caller: streams a recording at a server like a live microphone and listens to what comes back.

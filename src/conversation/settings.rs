@@ -1,0 +1,182 @@
+//! What governs a conversation. A client may change much of it mid-session; a response keeps what it began with.
+
+use std::{sync::Arc, time::Duration};
+
+/// Who decides that the user has finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnMode {
+    /// The server, after enough silence.
+    Auto,
+    /// The client, by committing (push-to-talk). Speech never starts, ends or interrupts anything by itself.
+    Manual,
+}
+
+/// Where a tool runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolPlace {
+    /// In the server.
+    Server,
+    /// In the client, which is sent the call and answers with the result.
+    Client,
+}
+
+/// A tool that the agent may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// The name by which it is called.
+    pub name: Arc<str>,
+    /// What it does, for the language model.
+    pub description: Arc<str>,
+    /// JSON schema of its arguments, as JSON text.
+    pub parameters: Arc<str>,
+    /// Where it runs.
+    pub place: ToolPlace,
+}
+
+/// Everything that governs one conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Who ends the user's turn.
+    pub turn_mode: TurnMode,
+    /// Whether the end of a user turn asks for a reply by itself.
+    pub reply_automatically: bool,
+    /// Whether speech stops a reply.
+    pub barge_in: bool,
+    /// Probability from which a frame counts as the beginning of speech.
+    pub speech_threshold: f32,
+    /// Probability below which a frame counts as silence once speech has begun.
+    pub silence_threshold: f32,
+    /// Audio of speech before it counts as speech.
+    pub min_speech: Duration,
+    /// The same while the assistant is audible: less than this does not interrupt.
+    pub min_interruption: Duration,
+    /// Quiet audio that ends an utterance.
+    pub silence: Duration,
+    /// Audio kept from before speech was noticed.
+    pub preroll: Duration,
+    /// Longest utterance; then it is ended.
+    pub utterance_max: Duration,
+    /// Session time without any frame, in the middle of speech, after which the utterance ends.
+    pub audio_gap: Duration,
+    /// What the agent is told to be.
+    pub instructions: Arc<str>,
+    /// The voice, in the words of the voice engine.
+    pub voice: Arc<str>,
+    /// Language of both sides, as a BCP 47 tag; empty = the engine decides.
+    pub language: Arc<str>,
+    /// Tools the agent may call.
+    pub tools: Arc<[ToolSpec]>,
+    /// Rounds of tool calls within one reply; then the reply ends with what it has.
+    pub tool_rounds_max: u32,
+    /// Whether replies are spoken; otherwise they are text only.
+    pub speak: bool,
+    /// Said when the session begins; empty = nothing.
+    pub greeting: Arc<str>,
+    /// Said when a reply fails before a word of it was spoken.
+    pub apology: Arc<str>,
+    /// How far audio leaves ahead of its playing time. The first [`Settings::burst`] of a reply is not held back.
+    pub send_ahead: Duration,
+    /// Audio at the beginning of a reply that leaves at once, so that the client can fill its buffer.
+    pub burst: Duration,
+    /// Audio released but not yet handed to the socket, at most.
+    pub in_flight_max: Duration,
+    /// Audio waiting at the door above which no further segment is sent to the voice engine.
+    pub queued_audio_max: Duration,
+    /// Whether the client reports what it has played. Otherwise what was heard is reckoned from what was sent and when.
+    pub playback_reports: bool,
+    /// Whether partial transcripts are asked for.
+    pub partials: bool,
+    /// Longest wait for a final transcript.
+    pub transcript_timeout: Duration,
+    /// Longest wait for the first words of a reply, per round.
+    pub first_delta_timeout: Duration,
+    /// Longest pause between two words of a reply.
+    pub delta_gap_timeout: Duration,
+    /// Longest reply, from request to the agent's last word.
+    pub reply_timeout: Duration,
+    /// Longest wait for the first audio of a segment.
+    pub first_audio_timeout: Duration,
+    /// Longest wait for a tool's result.
+    pub tool_timeout: Duration,
+    /// Session time without speech, text or reply after which the session ends; zero = never.
+    pub idle_timeout: Duration,
+    /// Longest session; zero = no limit.
+    pub session_max: Duration,
+    /// Whether a short pause may start a speculative final and a draft reply on it. Off in this version's servers.
+    pub drafts: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            turn_mode: TurnMode::Auto,
+            reply_automatically: true,
+            barge_in: true,
+            speech_threshold: 0.6,
+            silence_threshold: 0.35,
+            min_speech: ms(96),
+            min_interruption: ms(192),
+            silence: ms(500),
+            preroll: ms(300),
+            utterance_max: ms(28_000),
+            audio_gap: ms(1_000),
+            instructions: Arc::from(""),
+            voice: Arc::from(""),
+            language: Arc::from("en"),
+            tools: Arc::from([]),
+            tool_rounds_max: 4,
+            speak: true,
+            greeting: Arc::from(""),
+            apology: Arc::from("Sorry, something went wrong. Please try again."),
+            send_ahead: ms(400),
+            burst: ms(500),
+            in_flight_max: ms(1_000),
+            queued_audio_max: ms(5_000),
+            playback_reports: false,
+            partials: true,
+            transcript_timeout: ms(15_000),
+            first_delta_timeout: ms(10_000),
+            delta_gap_timeout: ms(15_000),
+            reply_timeout: ms(120_000),
+            first_audio_timeout: ms(10_000),
+            tool_timeout: ms(20_000),
+            idle_timeout: ms(300_000),
+            session_max: ms(0),
+            drafts: false,
+        }
+    }
+}
+
+/// A change of settings by the client: only what is `Some` changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SettingsPatch {
+    /// See [`Settings::turn_mode`].
+    pub turn_mode: Option<TurnMode>,
+    /// See [`Settings::reply_automatically`].
+    pub reply_automatically: Option<bool>,
+    /// See [`Settings::barge_in`].
+    pub barge_in: Option<bool>,
+    /// See [`Settings::speech_threshold`].
+    pub speech_threshold: Option<f32>,
+    /// See [`Settings::silence`].
+    pub silence: Option<Duration>,
+    /// See [`Settings::preroll`].
+    pub preroll: Option<Duration>,
+    /// See [`Settings::min_speech`].
+    pub min_speech: Option<Duration>,
+    /// See [`Settings::min_interruption`].
+    pub min_interruption: Option<Duration>,
+    /// See [`Settings::instructions`].
+    pub instructions: Option<Arc<str>>,
+    /// See [`Settings::voice`].
+    pub voice: Option<Arc<str>>,
+    /// See [`Settings::language`].
+    pub language: Option<Arc<str>>,
+    /// Replaces the tools that run in the client; those of the server stay.
+    pub client_tools: Option<Vec<ToolSpec>>,
+    /// See [`Settings::speak`].
+    pub speak: Option<bool>,
+    /// See [`Settings::partials`].
+    pub partials: Option<bool>,
+}

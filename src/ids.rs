@@ -1,0 +1,77 @@
+//! Names of things: one random id per session, counters for everything inside it.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+/// One session, unique across servers. Time-ordered, so a listing sorts by when the session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// A fresh id.
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for SessionId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ses_{}", self.0.simple())
+    }
+}
+
+/// Ids inside a session are counters from 1, given out by the conversation: the same facts always give the same ids.
+macro_rules! counter {
+    ($(#[$doc:meta])* $name:ident, $letter:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The id after this one.
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0.wrapping_add(1))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($letter, "{}"), self.0)
+            }
+        }
+    };
+}
+
+counter!(
+    /// A stretch of user speech, from speech started to its endpoint.
+    UtteranceId,
+    "u"
+);
+counter!(
+    /// One assistant reply, from request to done.
+    ResponseId,
+    "r"
+);
+counter!(
+    /// An entry of the conversation. A user item is also the turn that clients see.
+    ItemId,
+    "i"
+);
+counter!(
+    /// A speakable piece of one response.
+    SegmentId,
+    "s"
+);
+counter!(
+    /// One tool call.
+    CallId,
+    "c"
+);

@@ -1,0 +1,64 @@
+//! The wire: messages of a client become facts, events become messages. The only place where JSON meets the conversation.
+
+use bytes::Bytes;
+
+use crate::{
+    audio::Format,
+    conversation::{Event, Input},
+};
+
+pub mod error;
+pub mod native;
+
+pub use error::ProtocolError;
+
+/// One WebSocket message, without the WebSocket library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+/// What a client's message means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Incoming {
+    /// Microphone audio in the negotiated format.
+    Audio(AudioPacket),
+    /// A fact for the conversation.
+    Input(Input),
+    /// A message to be sent back at once, without asking the conversation (a pong).
+    Answer(Message),
+    /// The message was understood as wrong, but harmless: tell the client and go on.
+    Refused(ProtocolError),
+}
+
+/// One frame of microphone audio as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioPacket {
+    /// Encoded audio; empty for discontinuous transmission.
+    pub payload: Bytes,
+    /// First sample's timestamp in the format's clock; `None` where the framing has none.
+    pub timestamp: Option<u32>,
+    /// The client says that it lost or dropped audio before this, or that a new spurt begins.
+    pub gap: bool,
+}
+
+/// Translates one session's messages in both directions.
+pub trait Codec: Send {
+    /// What this message means. An error closes the connection if it says so ([`ProtocolError::close`]).
+    fn decode(&mut self, message: Message) -> Result<Vec<Incoming>, ProtocolError>;
+
+    /// Writes one event as messages, numbered as the dialect demands.
+    fn encode(&mut self, event: &Event, out: &mut Vec<Message>);
+
+    /// Writes a problem as a message.
+    fn encode_error(&mut self, error: &ProtocolError, out: &mut Vec<Message>);
+
+    /// The format of the microphone's audio.
+    fn input_format(&self) -> Format;
+
+    /// The format in which the client wants speech.
+    fn output_format(&self) -> Format;
+}

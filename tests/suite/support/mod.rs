@@ -1,0 +1,15 @@
+//! What several areas' tests share.
+
+use std::path::PathBuf;
+
+/// A file below `tests/fixtures`.
+#[allow(dead_code)]
+pub(crate) fn fixture(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
+/// The bundled Whisper model.
+#[allow(dead_code)]
+pub(crate) fn bundled_model() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/floe-demo.en.bin")
+}
