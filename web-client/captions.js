@@ -1,12 +1,14 @@
 // What has been said so far, as the server tells it. Pure: messages in, entries out.
 
 /**
- * An entry is `{ id, who: "you" | "assistant", settled, provisional, unheard, state }`: words that stay, words that may
+ * An entry is `{ id, connection, who: "you" | "assistant", settled, provisional, unheard, state }`: words that stay, words that may
  * still change, words that were written but not heard. `state` is "open", "done", "interrupted" or "failed".
  */
 export class Captions {
   constructor() {
     this.entries = [];
+    this.connection = 1; // the server's numbers begin anew with every connection
+    this.written = 0;
   }
 
   /** Takes a message. Gives the entry it changed (`state` is "gone" if it was removed), or null. */
@@ -38,12 +40,13 @@ export class Captions {
 
   /** What the user typed. */
   typed(text) {
-    const id = `typed-${this.entries.length}`;
-    return change(this.#entry(id, "you"), { settled: text, state: "done" });
+    this.written += 1;
+    return change(this.#entry(`typed-${this.written}`, "you"), { settled: text, state: "done" });
   }
 
-  /** The conversation is over: nothing is provisional any more. Gives the entries that were still open. */
+  /** The connection is over: nothing is provisional any more. Gives the entries that were still open. */
   close() {
+    this.connection += 1;
     const open = this.entries.filter((entry) => entry.state === "open");
     for (const entry of open) {
       if (entry.settled + entry.provisional === "") this.#remove(entry);
@@ -52,10 +55,14 @@ export class Captions {
     return open;
   }
 
+  #find(id) {
+    return this.entries.find((entry) => entry.id === id && entry.connection === this.connection);
+  }
+
   #entry(id, who) {
-    const known = this.entries.find((entry) => entry.id === id);
+    const known = this.#find(id);
     if (known) return known;
-    const entry = { id, who, settled: "", provisional: "", unheard: "", state: "open" };
+    const entry = { id, connection: this.connection, who, settled: "", provisional: "", unheard: "", state: "open" };
     this.entries.push(entry);
     return entry;
   }
@@ -76,7 +83,7 @@ export class Captions {
 
   #done({ reply, status, text }) {
     const id = `reply-${reply}`;
-    if (!text && !this.entries.some((entry) => entry.id === id) && status !== "failed") return null;
+    if (!text && !this.#find(id) && status !== "failed") return null;
     const entry = this.#entry(id, "assistant");
     if (entry.state === "interrupted") return null;
     if (status === "interrupted" || status === "cancelled") return this.#cut(id, text ?? "");

@@ -61,3 +61,11 @@ test("the end leaves nothing provisional", () => {
   captions.close();
   assert.deepEqual(words(captions), [["you", "what time", "", "", "done"]]);
 });
+
+test("after a reconnect the server's numbers mean new entries", () => {
+  const captions = new Captions();
+  captions.take(final);
+  captions.close();
+  captions.take({ ...final, text: "Hello again." });
+  assert.deepEqual(words(captions).map(([, settled]) => settled), ["What time is it?", "Hello again."]);
+});
