@@ -1,10 +1,30 @@
 //! Formats and signal processing: bytes of a client become 16 kHz frames, samples of a voice become bytes for a client.
 //!
-//! Everything here is synchronous and knows nothing of sockets, tasks or engines.
+//! Everything here is synchronous and knows nothing of sockets, tasks or engines. Inwards: [`Ingress`]; outwards:
+//! [`Egress`]; a client listens with [`Playout`]; files are read by [`container::decode_file`].
 
 use std::{fmt, ops, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+
+pub mod container;
+mod egress;
+mod error;
+mod g711;
+mod ingress;
+mod live;
+pub mod opus;
+mod pcm;
+mod playout;
+pub mod resample;
+pub mod wav;
+
+pub use egress::Egress;
+pub use error::Error;
+pub use g711::Law;
+pub use ingress::{Ingress, Progress};
+pub use live::Wake;
+pub use playout::Playout;
 
 /// The rate at which Floe listens: every frame, position and model works at 16 kHz mono.
 pub const RATE_HZ: u32 = 16_000;
@@ -103,6 +123,60 @@ pub enum Codec {
     Wav,
 }
 
+impl Codec {
+    /// Every codec, in the order in which they are offered.
+    pub const ALL: [Self; 7] =
+        [Self::PcmS16le, Self::Opus, Self::Pcmu, Self::Pcma, Self::WebmOpus, Self::OggOpus, Self::Wav];
+
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PcmS16le => "pcm_s16le",
+            Self::Opus => "opus",
+            Self::Pcmu => "pcmu",
+            Self::Pcma => "pcma",
+            Self::WebmOpus => "webm/opus",
+            Self::OggOpus => "ogg/opus",
+            Self::Wav => "wav",
+        }
+    }
+
+    /// The codec of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// Whether one continuous stream comes in arbitrary pieces (input only) instead of one packet per message.
+    pub const fn is_container(self) -> bool {
+        matches!(self, Self::WebmOpus | Self::OggOpus | Self::Wav)
+    }
+
+    /// The values that [`Format::rate_hz`] may have; empty where the stream itself says it.
+    pub const fn rates_hz(self) -> &'static [u32] {
+        match self {
+            Self::PcmS16le => &[8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000],
+            Self::Opus => &[8_000, 12_000, 16_000, 24_000, 48_000],
+            Self::Pcmu | Self::Pcma => &[8_000],
+            Self::WebmOpus | Self::OggOpus | Self::Wav => &[],
+        }
+    }
+
+    /// The values that [`Format::frame_ms`] may have for output; empty where there is no output.
+    pub const fn frames_ms(self) -> &'static [u32] {
+        match self {
+            Self::PcmS16le | Self::Pcmu | Self::Pcma => &[10, 20, 40, 60, 80, 100, 120, 160, 200],
+            Self::Opus => &[10, 20, 40, 60, 80, 100, 120],
+            Self::WebmOpus | Self::OggOpus | Self::Wav => &[],
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A codec and its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Format {
@@ -124,6 +198,27 @@ impl Format {
             Codec::PcmS16le => self.rate_hz,
             Codec::Wav => RATE_HZ,
         }
+    }
+
+    /// Whether audio can be read in this format: is the rate one that the codec has?
+    pub fn check_input(&self) -> Result<(), Error> {
+        let rates_hz = self.codec.rates_hz();
+        if rates_hz.is_empty() || rates_hz.contains(&self.rate_hz) {
+            return Ok(());
+        }
+        Err(Error::RateUnsupported { codec: self.codec, rate_hz: self.rate_hz })
+    }
+
+    /// Whether audio can be written in this format: rate, and length of a frame.
+    pub fn check_output(&self) -> Result<(), Error> {
+        if self.codec.is_container() {
+            return Err(Error::InputOnly { codec: self.codec });
+        }
+        self.check_input()?;
+        if self.codec.frames_ms().contains(&self.frame_ms) {
+            return Ok(());
+        }
+        Err(Error::FrameUnsupported { codec: self.codec, frame_ms: self.frame_ms })
     }
 }
 

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use super::{Error, ErrorKind};
 
 /// Where an OpenAI-compatible server is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Base URL up to and including `/v1`.
     pub base_url: String,
     /// Bearer token; empty for servers that ask for none.
+    #[schemars(with = "String", extend("writeOnly" = true))]
     pub api_key: SecretString,
     /// Longest wait for a connection, in milliseconds.
     pub connect_timeout_ms: u64,

@@ -1,0 +1,134 @@
+//! Speech that is said again and again (greetings, apologies, confirmations) is made once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream, stream::BoxStream};
+
+use super::{Segment, TextToSpeech};
+use crate::{audio::Samples, engine::Error};
+
+/// How long a phrase is kept that nobody asks for.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// What speech depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    engine: &'static str,
+    segment: Segment,
+}
+
+/// One segment, complete.
+type Recording = Arc<[Samples]>;
+
+/// An engine that remembers. In memory only and bounded in bytes: when it is full, what is asked for least goes.
+pub struct Cache {
+    engine: Arc<dyn TextToSpeech>,
+    name: &'static str,
+    longest_ms: u32,
+    recordings: moka::sync::Cache<Key, Recording>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    insertions: AtomicU64,
+}
+
+impl Cache {
+    /// Remembers segments of up to `longest_ms` of speech by `engine` (called `name`), in at most `max_bytes`.
+    pub fn new(engine: Arc<dyn TextToSpeech>, name: &'static str, max_bytes: u64, longest_ms: u32) -> Self {
+        let recordings = moka::sync::Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|key: &Key, recording: &Recording| {
+                let text = key.segment.text.len() + key.segment.voice.len() + key.segment.language.len();
+                let samples: usize =
+                    recording.iter().map(|piece| size_of_val(&*piece.data) + size_of::<Samples>()).sum();
+                u32::try_from(text + samples).unwrap_or(u32::MAX)
+            })
+            .time_to_idle(IDLE)
+            .build();
+        Self { engine, name, longest_ms, recordings, counters: Arc::default() }
+    }
+
+    /// Segments answered from memory.
+    pub fn hits(&self) -> u64 {
+        self.counters.hits.load(Ordering::Relaxed)
+    }
+
+    /// Segments that the engine had to speak.
+    pub fn misses(&self) -> u64 {
+        self.counters.misses.load(Ordering::Relaxed)
+    }
+
+    /// Segments that were remembered.
+    pub fn insertions(&self) -> u64 {
+        self.counters.insertions.load(Ordering::Relaxed)
+    }
+}
+
+impl TextToSpeech for Cache {
+    fn synthesize(&self, segment: Segment) -> BoxStream<'static, Result<Samples, Error>> {
+        let key = Key { engine: self.name, segment };
+        if let Some(recording) = self.recordings.get(&key) {
+            self.counters.hits.fetch_add(1, Ordering::Relaxed);
+            return stream::iter(0..recording.len()).map(move |at| Ok(recording[at].clone())).boxed();
+        }
+        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        let speech = self.engine.synthesize(key.segment.clone());
+        let listener = Listener {
+            speech,
+            heard: Some((key, Vec::new(), 0)),
+            longest_ms: self.longest_ms,
+            recordings: self.recordings.clone(),
+            counters: self.counters.clone(),
+        };
+        stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) }).boxed()
+    }
+}
+
+/// Passes speech on and keeps a copy, which is remembered only if the speech came to its end.
+struct Listener {
+    speech: BoxStream<'static, Result<Samples, Error>>,
+    /// The pieces so far and their length in microseconds; gone once it is clear that they will not be remembered.
+    heard: Option<(Key, Vec<Samples>, u64)>,
+    longest_ms: u32,
+    recordings: moka::sync::Cache<Key, Recording>,
+    counters: Arc<Counters>,
+}
+
+impl Listener {
+    async fn next(&mut self) -> Option<Result<Samples, Error>> {
+        match self.speech.next().await {
+            Some(Ok(samples)) => {
+                if let Some((_, pieces, length_us)) = &mut self.heard {
+                    *length_us += samples.data.len() as u64 * 1_000_000 / u64::from(samples.rate_hz.max(1));
+                    pieces.push(samples.clone());
+                    if *length_us > u64::from(self.longest_ms) * 1000 {
+                        self.heard = None;
+                    }
+                }
+                Some(Ok(samples))
+            }
+            Some(Err(error)) => {
+                self.heard = None;
+                Some(Err(error))
+            }
+            None => {
+                if let Some((key, pieces, 1..)) = self.heard.take() {
+                    // Two sessions may have missed at once: the first one's copy stays.
+                    let entry = self.recordings.entry(key).or_insert(pieces.into());
+                    self.counters.insertions.fetch_add(u64::from(entry.is_fresh()), Ordering::Relaxed);
+                }
+                None
+            }
+        }
+    }
+}
