@@ -73,6 +73,7 @@ pub(super) async fn run(
         barge_in: None,
         pong: false,
         asked: false,
+        mute: false,
     };
     let (queue, queued) = mpsc::channel(QUEUE);
     let mut incoming = link.incoming;
@@ -82,7 +83,10 @@ pub(super) async fn run(
         let dropped = conversing.report.dropped;
         if !dropped {
             let bye = link::text(&ClientMessage::Bye { flush: false })?;
-            timeout(BYE_TIMEOUT, queue.send(bye)).await.map_err(|_| link::late("the goodbye to leave", BYE_TIMEOUT))?.ok();
+            timeout(BYE_TIMEOUT, queue.send(bye))
+                .await
+                .map_err(|_| link::late("the goodbye to leave", BYE_TIMEOUT))?
+                .ok();
             farewell(&mut incoming).await?;
         }
         Ok(())
@@ -104,7 +108,7 @@ pub(super) async fn run(
 
 fn hello(options: &Options) -> ClientMessage {
     let offer = |format: &Format| WireFormat {
-        codec: formats::codec_name(format.codec).to_owned(),
+        codec: format.codec.name().to_owned(),
         rate: Some(format.rate_hz),
         frame_ms: Some(Number::from(format.frame_ms)),
     };
@@ -161,6 +165,8 @@ struct Conversing<'a> {
     asked: bool,
     /// And answered.
     pong: bool,
+    /// Nothing can be sent any more.
+    mute: bool,
 }
 
 impl Conversing<'_> {
@@ -172,13 +178,16 @@ impl Conversing<'_> {
                 return Ok(());
             }
             let due = self.microphone.due();
-            let speak = !self.outbox.is_empty() || due <= at;
+            let speak = !self.mute && (!self.outbox.is_empty() || due <= at);
             let wake = self.wake(due);
             tokio::select! {
                 received = link::next(incoming) => self.receive(received?)?,
                 place = queue.reserve(), if speak => {
-                    // The writer is gone: what it met is the call's result.
-                    let Ok(place) = place else { return std::future::pending().await };
+                    let Ok(place) = place else {
+                        // The writer is gone: only the server's last words are left to be read.
+                        self.mute = true;
+                        continue;
+                    };
                     match self.outbox.pop_front() {
                         Some(message) => place.send(message),
                         None => place.send(WsMessage::Binary(self.microphone.take(at)?)),
@@ -197,7 +206,8 @@ impl Conversing<'_> {
         if self.options.drop_after.is_some_and(|after| self.microphone.elapsed() >= after) {
             self.report.dropped = true;
         }
-        if let (Some(after), None, Some(reply)) = (self.options.barge_in_after, self.barge_in, self.report.replies.last())
+        if let (Some(after), None, Some(reply)) =
+            (self.options.barge_in_after, self.barge_in, self.report.replies.last())
             && reply.status.is_none()
             && self.player.is_playing()
             && self.player.played(reply.reply, at) >= after
@@ -284,7 +294,8 @@ impl Conversing<'_> {
         if header.kind != AUDIO_DOWN {
             return Ok(());
         }
-        let Some(reply) = self.report.replies.iter_mut().rev().find(|reply| reply.reply % 65_536 == u32::from(header.stream))
+        let Some(reply) =
+            self.report.replies.iter_mut().rev().find(|reply| reply.reply % 65_536 == u32::from(header.stream))
         else {
             return Err(Error::Protocol(format!("a frame of reply {} came before its reply.started", header.stream)));
         };
@@ -315,7 +326,8 @@ impl Conversing<'_> {
             }
             ServerMessage::SpeechStopped { turn, t, .. } => self.turn(turn).end_ms = t,
             ServerMessage::TranscriptPartial { turn, .. } => {
-                let spoken = self.microphone.spoken_at(self.turn(turn).start_ms);
+                let start_ms = self.turn(turn).start_ms;
+                let spoken = self.microphone.spoken_at(start_ms);
                 self.turn(turn).first_partial.get_or_insert(at.saturating_duration_since(spoken));
             }
             ServerMessage::TranscriptFinal { turn, text, start_ms, end_ms, .. } => {
@@ -337,8 +349,7 @@ impl Conversing<'_> {
                 self.pong |= id == Some(PingId::Number(Number::from(LAST_PING)));
             }
             ServerMessage::ReplyStarted { reply, turn } => self.report.replies.push(Reply::new(reply, turn)),
-            ServerMessage::ReplyText { reply, .. }
-            | ServerMessage::ReplyInterrupted { reply, .. }
+            ServerMessage::ReplyText { reply, .. } | ServerMessage::ReplyInterrupted { reply, .. }
                 if !self.report.replies.iter().any(|known| known.reply == reply) =>
             {
                 return Err(Error::Protocol(format!("reply {reply} was never started")));

@@ -81,9 +81,8 @@ fn request(options: &Options) -> Result<http::Request<()>, Error> {
         // Fails only if a provider is installed already: then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let mut request = format!("{scheme}://{authority}{path}")
-        .into_client_request()
-        .map_err(|error| bad(error.to_string()))?;
+    let mut request =
+        format!("{scheme}://{authority}{path}").into_client_request().map_err(|error| bad(error.to_string()))?;
     let headers = request.headers_mut();
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     if let Some(token) = &options.token {

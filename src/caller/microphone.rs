@@ -92,8 +92,7 @@ impl Microphone {
         };
         let flags = if self.next == 0 { START } else { 0 };
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap, says the protocol")]
-        let header =
-            Header { kind: AUDIO_UP, flags, stream: 0, sequence: self.next as u32, timestamp: self.timestamp };
+        let header = Header { kind: AUDIO_UP, flags, stream: 0, sequence: self.next as u32, timestamp: self.timestamp };
         self.timestamp = self.timestamp.wrapping_add(chunk.samples);
         self.next += 1;
         if self.pace == Pace::File {

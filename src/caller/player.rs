@@ -44,16 +44,10 @@ impl Player {
     }
 
     /// Takes a frame of `reply`, lasting `duration`.
-    pub(super) fn frame(
-        &mut self,
-        reply: u32,
-        header: &Header,
-        duration: Duration,
-        now: Instant,
-        count: &mut Frames,
-    ) {
+    pub(super) fn frame(&mut self, reply: u32, header: &Header, duration: Duration, now: Instant, count: &mut Frames) {
         count.received += 1;
-        let offset = Duration::from_nanos(u64::from(header.timestamp) * 1_000_000_000 / u64::from(self.clock_hz.max(1)));
+        let offset =
+            Duration::from_nanos(u64::from(header.timestamp) * 1_000_000_000 / u64::from(self.clock_hz.max(1)));
         if self.playing.as_ref().is_none_or(|playing| playing.reply != reply) {
             self.playing = Some(Playing {
                 reply,
@@ -137,12 +131,7 @@ impl Player {
 }
 
 fn message(reply: u32, heard: Duration, received: Duration, state: PlayerState) -> ClientMessage {
-    ClientMessage::Playback {
-        reply,
-        played_ms: ms(heard),
-        buffered_ms: ms(received.saturating_sub(heard)),
-        state,
-    }
+    ClientMessage::Playback { reply, played_ms: ms(heard), buffered_ms: ms(received.saturating_sub(heard)), state }
 }
 
 fn ms(duration: Duration) -> u64 {
