@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod engine;
 pub mod ids;
 pub mod protocol;
+pub mod replay;
 pub mod stt;
 pub mod tts;
 pub mod vad;
