@@ -175,6 +175,13 @@ impl Conversation {
         self.is_open() && self.halves() == nobody && self.announcements.is_empty()
     }
 
+    /// Whether what the user says now interrupts nothing and is awaited by nobody: the assistant has neither the floor nor
+    /// the user's last words before it. A recording that comes faster than it was spoken waits for this.
+    pub fn is_listening(&self) -> bool {
+        let (user, assistant) = self.halves();
+        user != floor::User::Committing && assistant == floor::Assistant::Idle
+    }
+
     fn is_open(&self) -> bool {
         self.life == Life::Open
     }

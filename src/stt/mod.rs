@@ -21,7 +21,7 @@ mod utterance;
 pub mod whisper;
 
 /// Which engine listens, and how.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The engine: `whisper` (local) or `openai` (any server with its transcription API).

@@ -26,7 +26,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Settings of the `openai` engine.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the server is, and its key.

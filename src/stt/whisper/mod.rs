@@ -18,12 +18,8 @@ mod stream;
 #[cfg(feature = "whisper")]
 pub use load::Whisper;
 
-/// What a log filter should say about whisper.cpp's own messages: it reports every aborted job as an error, and its failures
-/// reach the log as ours.
-pub const LOG_FILTER: &str = "whisper_rs=off";
-
 /// Settings of the `whisper` engine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Worker threads, each with its own 30 to 400 MB of working memory; 0 = one per core.

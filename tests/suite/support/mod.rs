@@ -15,3 +15,6 @@ pub(crate) fn fixture(path: &str) -> PathBuf {
 pub(crate) fn bundled_model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/floe-demo.en.bin")
 }
+
+pub(crate) mod duplex;
+pub(crate) mod server;
