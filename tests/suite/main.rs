@@ -8,6 +8,8 @@ mod caller;
 mod compute;
 mod config;
 mod conversation;
+#[cfg(feature = "whisper")]
+mod end_to_end;
 mod http;
 mod protocol;
 mod session;

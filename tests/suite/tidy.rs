@@ -61,7 +61,7 @@ const EMPTY_NAMES: &[&str] =
     &["utils", "util", "common", "helpers", "helper", "manager", "types", "prelude", "misc", "service"];
 
 const LINES_MAX: usize = 500;
-/// Lines of code, without comments and unit tests.
+/// Lines of code, without comments, blank lines and unit tests.
 const CONVERSATION_LINES_MAX: usize = 2_500;
 const MEDIAN_LINES_MAX: usize = 200;
 
@@ -232,7 +232,7 @@ fn files_are_short_introduced_and_well_named() {
     let median = lengths[lengths.len() / 2];
     assert!(median <= MEDIAN_LINES_MAX, "the median file has {median} lines, more than {MEDIAN_LINES_MAX}");
     let core = sources.iter().filter(|source| source.module == "conversation");
-    let core: usize = core.map(|source| source.code().count()).sum();
+    let core: usize = core.map(|source| source.code().filter(|(_, line)| !line.trim().is_empty()).count()).sum();
     assert!(core <= CONVERSATION_LINES_MAX, "conversation/ has {core} lines, more than {CONVERSATION_LINES_MAX}");
 }
 
