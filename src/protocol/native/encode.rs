@@ -111,7 +111,6 @@ fn applied(settings: &Settings) -> AppliedSettings {
 }
 
 /// The message of an event; `None` if it has none in JSON (speech) or the client did not ask for it.
-#[expect(clippy::too_many_lines, reason = "one arm per event: a table")]
 pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Option<ServerMessage> {
     Some(match event {
         Event::SettingsUpdated(settings) => ServerMessage::Updated(Box::new(applied(settings))),

@@ -88,7 +88,7 @@ fn an_update_changes_settings() {
         partials: None,
     };
     assert_eq!(meaning("client.update"), fact(Input::SettingsChanged(Box::new(patch))));
-    let empty = Input::SettingsChanged(Box::new(SettingsPatch::default()));
+    let empty = Input::SettingsChanged(Box::default());
     assert_eq!(decode(r#"{"type":"update"}"#), fact(empty));
 }
 
