@@ -1,14 +1,21 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod agent;
+pub mod app;
 pub mod audio;
 pub mod caller;
 pub mod compute;
+pub mod config;
 pub mod conversation;
+pub mod doctor;
 pub mod engine;
+pub mod http;
 pub mod ids;
 pub mod protocol;
 pub mod replay;
+pub mod session;
+pub mod shutdown;
 pub mod stt;
+pub mod telemetry;
 pub mod tts;
 pub mod vad;

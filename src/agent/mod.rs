@@ -3,10 +3,86 @@
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
-pub use crate::engine::Error;
+pub use crate::engine::{Error, ErrorKind};
 
+mod chunk;
+pub mod offline;
+pub mod openai;
+mod prompt;
+pub mod scripted;
 pub mod tools;
+
+/// Which engine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// `openai` if a key or a base URL other than OpenAI's is configured, else `offline`.
+    #[default]
+    Auto,
+    /// The built-in agent: no language model, answers from its tools alone.
+    Offline,
+    /// Any server that speaks OpenAI's chat completions.
+    Openai,
+    /// Canned replies in a given rhythm, for load tests.
+    Scripted,
+}
+
+/// The agent.
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which engine answers: `auto`, `offline`, `openai` or `scripted`.
+    pub engine: EngineName,
+    /// What the assistant is told to be, unless a client says otherwise.
+    pub instructions: String,
+    /// IANA time zone of the tools, such as `Europe/Berlin`; empty = that of the machine.
+    pub time_zone: String,
+    /// The engine `openai`.
+    pub openai: openai::Config,
+    /// The engine `scripted`.
+    pub scripted: scripted::Config,
+}
+
+/// What a voice assistant must know about being heard rather than read.
+const INSTRUCTIONS: &str = "You are a friendly and helpful voice assistant. Your words are spoken aloud, so answer in one to \
+    three short sentences of plain speech: no lists, no headings, no markdown, no emoji, no links. The user's words come \
+    from speech recognition and may be misheard; if they make no sense, ask. If you need a tool, call it without \
+    announcing it. If you do not know something, say so.";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: EngineName::default(),
+            instructions: INSTRUCTIONS.into(),
+            time_zone: String::new(),
+            openai: openai::Config::default(),
+            scripted: scripted::Config::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The engine that `auto` stands for here; never [`EngineName::Auto`].
+    pub fn resolved_engine(&self) -> EngineName {
+        match self.engine {
+            EngineName::Auto if self.openai.is_configured() => EngineName::Openai,
+            EngineName::Auto => EngineName::Offline,
+            named => named,
+        }
+    }
+}
+
+/// Builds the configured engine. Called once, at the start of the server. Fails if its configuration makes no sense; does
+/// not connect to anything.
+pub fn engine(config: &Config) -> Result<Arc<dyn ChatModel>, Error> {
+    Ok(match config.resolved_engine() {
+        EngineName::Auto | EngineName::Offline => Arc::new(offline::Offline::new()),
+        EngineName::Openai => Arc::new(openai::OpenAi::new(&config.openai)?),
+        EngineName::Scripted => Arc::new(scripted::Scripted::new(config.scripted.clone())),
+    })
+}
 
 /// One entry of the conversation as a language model sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +158,7 @@ pub enum Delta {
 
 /// An engine that answers. Dropping the stream closes whatever it holds upstream.
 pub trait ChatModel: Send + Sync {
-    /// Answers one request (one round: tool calls end it).
+    /// Answers one request (one round: tool calls end it). The stream ends after exactly one [`Delta::Finished`] or exactly
+    /// one error, whichever comes first. Nothing happens before the stream is polled.
     fn generate(&self, request: Request) -> BoxStream<'static, Result<Delta, Error>>;
 }

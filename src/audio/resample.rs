@@ -15,8 +15,8 @@ const BLOCK_SAMPLES: usize = 160;
 ///
 /// However the input is cut into pushes, the output is the same; output sample `n` lies at the time of input sample
 /// `n · in / out`, and after [`flush`](Self::flush) there are exactly `ceil(inputs · out / in)` of them. Buffers are
-/// allocated once. Output comes up to one and a half blocks late: 15 ms at most rates, 60 ms at
-/// 22.05 and 44.1 kHz where the ratio is awkward.
+/// allocated once. Output comes up to one and a half blocks late: 15 ms at most rates, 30 ms from
+/// 44.1 kHz and 60 ms from 22.05 kHz to 16 kHz, where the ratio is awkward.
 #[derive(Debug)]
 pub struct Resampler {
     in_hz: u32,

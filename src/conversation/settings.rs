@@ -180,3 +180,34 @@ pub struct SettingsPatch {
     /// See [`Settings::partials`].
     pub partials: Option<bool>,
 }
+
+impl Settings {
+    /// These settings with a change applied. Values out of range are clamped to it; those that are no numbers are ignored.
+    #[must_use]
+    pub fn patched(&self, patch: SettingsPatch) -> Self {
+        let ms = Duration::from_millis;
+        let mut new = self.clone();
+        new.turn_mode = patch.turn_mode.unwrap_or(new.turn_mode);
+        new.reply_automatically = patch.reply_automatically.unwrap_or(new.reply_automatically);
+        new.barge_in = patch.barge_in.unwrap_or(new.barge_in);
+        new.instructions = patch.instructions.unwrap_or(new.instructions);
+        new.voice = patch.voice.unwrap_or(new.voice);
+        new.language = patch.language.unwrap_or(new.language);
+        new.speak = patch.speak.unwrap_or(new.speak);
+        new.partials = patch.partials.unwrap_or(new.partials);
+        if let Some(threshold) = patch.speech_threshold.filter(|threshold| !threshold.is_nan()) {
+            new.speech_threshold = threshold.clamp(0.05, 0.99);
+            new.silence_threshold = new.silence_threshold.min(new.speech_threshold * 0.6);
+        }
+        new.silence = patch.silence.map_or(new.silence, |silence| silence.clamp(ms(100), ms(5_000)));
+        new.preroll = patch.preroll.map_or(new.preroll, |preroll| preroll.min(ms(1_000)));
+        new.min_speech = patch.min_speech.map_or(new.min_speech, |length| length.clamp(ms(16), ms(1_000)));
+        new.min_interruption =
+            patch.min_interruption.map_or(new.min_interruption, |length| length.clamp(ms(16), ms(2_000)));
+        if let Some(client_tools) = patch.client_tools {
+            let of_server = new.tools.iter().filter(|tool| tool.place == ToolPlace::Server).cloned();
+            new.tools = of_server.chain(client_tools).collect();
+        }
+        new
+    }
+}

@@ -1,19 +1,75 @@
 //! Speech to text: the frames of one utterance in, transcript updates out.
+//!
+//! To add an engine: one file with its `Config`, the trait and a constructor, one line in [`ENGINES`], and it runs under the
+//! contract of `tests/suite/stt`.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use futures_util::stream::BoxStream;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::audio::{AudioPos, Frame};
+use crate::compute::Pressure;
 pub use crate::engine::Error;
+use crate::engine::ErrorKind;
 
-/// What a recogniser is fed. The channel's bound is the longest utterance; closing it means that nothing more is wanted.
+pub mod agreement;
+pub mod openai;
+pub mod scripted;
+mod utterance;
+pub mod whisper;
+
+/// Which engine listens, and how.
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The engine: `whisper` (local) or `openai` (any server with its transcription API).
+    pub engine: String,
+    /// The model file of a local engine, in whisper.cpp's format.
+    pub model: PathBuf,
+    /// Settings of the `whisper` engine.
+    pub whisper: whisper::Config,
+    /// Settings of the `openai` engine.
+    pub openai: openai::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: "whisper".into(),
+            model: "models/floe-demo.en.bin".into(),
+            whisper: whisper::Config::default(),
+            openai: openai::Config::default(),
+        }
+    }
+}
+
+type Constructor = fn(&Config) -> Result<Arc<dyn SpeechToText>, Error>;
+
+/// Every engine by its name in the configuration.
+const ENGINES: &[(&str, Constructor)] = &[("openai", openai::engine), ("whisper", whisper::engine)];
+
+/// The engine that the configuration asks for. Blocks while a local model is loaded and warmed up (a fraction of a second
+/// for the bundled one), so call it at start-up. Errors name what to change.
+pub fn engine(config: &Config) -> Result<Arc<dyn SpeechToText>, Error> {
+    match ENGINES.iter().find(|(name, _)| *name == config.engine) {
+        Some((_, constructor)) => constructor(config),
+        None => {
+            let known: Vec<&str> = ENGINES.iter().map(|(name, _)| *name).collect();
+            let message = format!("stt.engine is {:?}; there are: {}", config.engine, known.join(", "));
+            Err(Error::new(ErrorKind::Rejected, message))
+        }
+    }
+}
+
+/// What a recogniser is fed. The channel's bound is the longest utterance; closing it means that no further question comes.
 #[derive(Debug, Clone)]
 pub enum Feed {
     /// The next frame, without gaps.
     Frame(Frame),
-    /// Transcribe everything up to this position. Answered by exactly one final (or one error, which ends the stream).
+    /// Transcribe everything up to this position (of what has been fed by now). Answered by exactly one final (or one
+    /// error, which ends the stream).
     Finish(AudioPos),
 }
 
@@ -29,7 +85,7 @@ pub struct Options {
 /// What a recogniser says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Update {
-    /// Words so far. `stable` only grows.
+    /// Words so far. `stable` only grows. Neither begins or ends with a blank: put one between them if both have words.
     Partial {
         /// Words that will not change.
         stable: Arc<str>,
@@ -49,8 +105,19 @@ pub enum Update {
     },
 }
 
-/// An engine that recognises speech. Dropping the stream stops the work.
+/// An engine that recognises speech. Dropping the stream stops the work. Questions that were asked before the feed was closed
+/// are still answered; then the stream ends.
 pub trait SpeechToText: Send + Sync {
     /// Transcribes one utterance.
     fn transcribe(&self, feed: mpsc::Receiver<Feed>, options: Options) -> BoxStream<'static, Result<Update, Error>>;
+
+    /// How busy the engine's workers are; `None` if it has none of its own.
+    fn pressure(&self) -> Option<Pressure> {
+        None
+    }
+
+    /// How long a final asked for now would wait before work on it begins; `None` if the engine cannot tell. Admission asks.
+    fn predicted_wait_ms(&self) -> Option<u64> {
+        self.pressure().map(|it| it.predicted_wait_ms)
+    }
 }

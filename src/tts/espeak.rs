@@ -34,7 +34,7 @@ const READ_BYTES: usize = 4_096;
 const QUEUE_PIECES: usize = 256;
 
 /// How the local voice sounds.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The program, by name or path.

@@ -34,7 +34,7 @@ pub trait TextToSpeech: Send + Sync {
 }
 
 /// Which engine speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// The `espeak-ng` program on this machine.
@@ -46,7 +46,7 @@ pub enum Engine {
 }
 
 /// How Floe speaks.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Who speaks: `espeak` (local), `openai` (any compatible server) or `scripted` (tones, for tests and load).

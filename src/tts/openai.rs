@@ -23,7 +23,7 @@ const PIECE_MS: u32 = 100;
 const ERROR_BYTES: usize = 8_192;
 
 /// How the remote voice is reached and how it sounds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the server is.

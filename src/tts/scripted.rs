@@ -15,7 +15,7 @@ use crate::{
 const TONE_HZ: u32 = 400;
 
 /// How long and how fast the tones are.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Length of the tone per character, in milliseconds.

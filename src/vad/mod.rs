@@ -18,7 +18,7 @@ pub trait VoiceActivity: Send {
 }
 
 /// Which frames count as speech.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The detector: `earshot`.
@@ -36,7 +36,7 @@ impl Default for Config {
 }
 
 /// The detectors that are built in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// A small neural network in pure Rust.

@@ -1,1 +1,4 @@
-//! Tests of `http`.
+//! The edges over real sockets: who is let in, health, numbers, the page, and stopping.
+
+mod admission;
+mod routes;

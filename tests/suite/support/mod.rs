@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub(crate) mod fake_llm;
+
 /// A file below `tests/fixtures`.
 #[allow(dead_code)]
 pub(crate) fn fixture(path: &str) -> PathBuf {
@@ -13,3 +15,6 @@ pub(crate) fn fixture(path: &str) -> PathBuf {
 pub(crate) fn bundled_model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/floe-demo.en.bin")
 }
+
+pub(crate) mod duplex;
+pub(crate) mod server;

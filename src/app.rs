@@ -1,0 +1,121 @@
+//! The composition root: builds engines and router from a configuration, serves, drains.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent,
+    config::Config,
+    http::{self, App, server::Limits},
+    protocol::native::Offer,
+    replay,
+    session::{Engines, registry::Registry},
+    stt, telemetry, tts, vad,
+};
+
+/// Loads every engine. Takes as long as the speech model takes to load; blocks.
+pub fn engines(config: &Config) -> anyhow::Result<Engines> {
+    // Fails only if another provider was installed first, which then serves as well.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let detector = config.vad.clone();
+    Ok(Engines {
+        vad: Arc::new(move || vad::engine(&detector)),
+        stt: stt::engine(&config.stt).context("speech to text")?,
+        agent: agent::engine(&config.agent).context("the agent")?,
+        tools: Arc::new(agent::tools::Registry::new(agent::tools::server_tools(&config.agent)?)),
+        tts: tts::engine(&config.tts).context("text to speech")?,
+    })
+}
+
+/// Everything the routes need.
+pub fn app(config: &Config, engines: Engines) -> App {
+    let settings = config.session.settings(&config.agent.instructions, engines.tools.specs());
+    let offer = Offer {
+        idle: settings.idle_timeout,
+        session_max: settings.session_max,
+        send_ahead: settings.send_ahead,
+        ..Offer::default()
+    };
+    App {
+        registry: Registry::new(config.server.sessions_max),
+        engines,
+        settings: Arc::new(settings),
+        offer: Arc::new(offer),
+        origins: config.server.origins.split_whitespace().map(str::to_owned).collect(),
+        hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
+        drain_grace: Duration::from_millis(config.server.drain_ms),
+    }
+}
+
+/// Binds the configured address, unless others could reach it without that being allowed.
+pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let listener = http::server::bind(&config.server.listen).await?;
+    let address = listener.local_addr()?;
+    if !is_loopback(address.ip()) && !config.server.open {
+        bail!(
+            "{address} can be reached from other machines, and there is no login yet. Listen on 127.0.0.1 behind a proxy, \
+             or allow it with server.open = true (FLOE_SERVER_OPEN=true)."
+        );
+    }
+    Ok(listener)
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go.
+pub async fn run(listener: TcpListener, config: &Config, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+    telemetry::metrics::start();
+    let limits = Limits {
+        connections_max: 2 * config.server.sessions_max + 64,
+        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+    };
+    let (registry, grace) = (app.registry.clone(), app.drain_grace);
+    let router = http::router(app);
+    let accepting = CancellationToken::new();
+    let serving = http::server::serve(listener, router, limits, accepting.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => {}
+        () = stop.cancelled() => {
+            // The port stays open while sessions drain, so that a health check reads "draining" rather than a refusal.
+            let drained = tokio::select! {
+                drained = registry.drain(grace + Duration::from_secs(2)) => drained,
+                () = &mut serving => false,
+            };
+            if !drained {
+                tracing::warn!(sessions = registry.sessions(), "sessions were still open at the end of the grace period");
+            }
+            accepting.cancel();
+            serving.await;
+        }
+    }
+    Ok(())
+}
+
+/// `floe replay`: without a URL, a server inside this process on a free port.
+pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::process::ExitCode> {
+    let stop = CancellationToken::new();
+    let mut inside = tokio::task::JoinSet::new();
+    let mut url = args.url.clone().unwrap_or_default();
+    if args.url.is_none() {
+        let mut config = config.clone();
+        // Only this process knows the port, and it makes one call at a time.
+        config.server.listen = "127.0.0.1:0".into();
+        let app = app(&config, engines(&config)?);
+        let listener = listen(&config).await?;
+        url = format!("ws://{}", listener.local_addr()?);
+        let stop = stop.clone();
+        inside.spawn(async move { run(listener, &config, app, stop).await });
+    }
+    let summary = replay::replay(args.options(&url), &mut std::io::stdout()).await?;
+    stop.cancel();
+    while let Some(ended) = inside.join_next().await {
+        ended??;
+    }
+    Ok(if summary.failed == 0 { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+}

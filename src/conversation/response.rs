@@ -1,0 +1,450 @@
+//! One reply, from request to its one and only end.
+
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+
+use super::{
+    history::History,
+    input::Usage,
+    item::Content,
+    outbox::Outbox,
+    output::{Command, Event, Record, ReplyRequest, Status, Timings},
+    playback::Playback,
+    script::Script,
+    segmenter::Segmenter,
+    settings::{Settings, ToolPlace},
+    time::Time,
+    user_turn::Turn,
+};
+use crate::{
+    audio::AudioChunk,
+    ids::{CallId, ResponseId, SegmentId},
+};
+
+/// Segments with the voice at once: the one being spoken and the one after it.
+const SEGMENTS_AT_VOICE_MAX: usize = 2;
+/// Bytes of words in a reply; what exceeds it is not said.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// A reply in progress.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) id: ResponseId,
+    pub(crate) turn: Option<Turn>,
+    settings: Arc<Settings>,
+    instructions: Option<Arc<str>>,
+    words: Words,
+    script: Script,
+    segmenter: Segmenter,
+    /// Cut, but not yet given to the voice. As long as the text: the voice's credit decides how fast it empties.
+    unspoken: VecDeque<(SegmentId, Arc<str>)>,
+    at_voice: VecDeque<SegmentId>,
+    voice_heard_of: Time,
+    calls: Vec<Call>,
+    pub(crate) playback: Playback,
+    usage: Usage,
+    started: Time,
+    first_text: Option<Time>,
+    first_audio: Option<Time>,
+    first_sent: Option<Time>,
+}
+
+/// Where the words come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    /// The agent was asked and has said nothing yet.
+    Asked { round: u32, at: Time },
+    /// The agent is talking.
+    Flowing { round: u32, latest: Time },
+    /// The agent waits for its tools.
+    AtTools { round: u32 },
+    /// All words are there, and so the reply will end like this if nothing comes between.
+    Complete(Status),
+}
+
+/// A tool call and whether it is answered.
+#[derive(Debug)]
+struct Call {
+    id: CallId,
+    state: CallState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallState {
+    Running { deadline: Time },
+    Answered,
+}
+
+impl Response {
+    pub(crate) fn new(id: ResponseId, turn: Option<Turn>, settings: Arc<Settings>, now: Time) -> Self {
+        Self {
+            id,
+            turn,
+            settings,
+            instructions: None,
+            words: Words::Complete(Status::Completed),
+            script: Script::new(id),
+            segmenter: Segmenter::default(),
+            unspoken: VecDeque::new(),
+            at_voice: VecDeque::new(),
+            voice_heard_of: now,
+            calls: Vec::new(),
+            playback: Playback::new(now),
+            usage: Usage::default(),
+            started: now,
+            first_text: None,
+            first_audio: None,
+            first_sent: None,
+        }
+    }
+
+    /// Asks the agent, in place of the settings' instructions with these.
+    pub(crate) fn ask(&mut self, now: Time, instructions: Option<Arc<str>>, history: &History, outbox: &mut Outbox) {
+        self.instructions = instructions;
+        self.generate(now, 0, history, outbox);
+    }
+
+    /// Says these very words and then ends.
+    pub(crate) fn say(&mut self, now: Time, text: &Arc<str>, history: &mut History, outbox: &mut Outbox) {
+        self.append(now, text, history, outbox);
+        self.cut_rest(history);
+    }
+
+    /// Whether the user has noticed anything of it.
+    pub(crate) fn is_noticed(&self) -> bool {
+        self.playback.is_audible() || (!self.settings.speak && !self.script.text().is_empty())
+    }
+
+    // ---- what the agent says; `None` means that the fact is about words that are over
+
+    pub(crate) fn take_text(
+        &mut self,
+        now: Time,
+        delta: &Arc<str>,
+        history: &mut History,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        let round = self.round()?;
+        self.words = Words::Flowing { round, latest: now };
+        if delta.is_empty() {
+            return Some(());
+        }
+        self.append(now, delta, history, outbox);
+        while let Some(range) = self.segmenter.next(self.script.text()) {
+            self.cut(range);
+        }
+        if self.script.text().len() > REPLY_BYTES_MAX {
+            self.end_words(Status::Completed, history);
+        } else {
+            self.script.write(usize::MAX, false, history);
+        }
+        Some(())
+    }
+
+    pub(crate) fn take_call(
+        &mut self,
+        now: Time,
+        (call, name, arguments): (CallId, &Arc<str>, &Arc<str>),
+        history: &mut History,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        let round = self.round()?;
+        self.words = Words::Flowing { round, latest: now };
+        self.cut_rest(history);
+        let (response, name, arguments) = (self.id, Arc::clone(name), Arc::clone(arguments));
+        let content = Content::ToolCall { response, call, name: Arc::clone(&name), arguments: Arc::clone(&arguments) };
+        outbox.record(Record::Item(history.push(content)));
+        self.calls.push(Call { id: call, state: CallState::Running { deadline: now + self.settings.tool_timeout } });
+
+        let tool = self.settings.tools.iter().find(|tool| tool.name == name && self.may_call_tools(round));
+        match tool.map(|tool| tool.place) {
+            Some(ToolPlace::Server) => outbox.command(Command::RunTool { response, call, name, arguments }),
+            Some(ToolPlace::Client) => outbox.event(Event::ToolCallRequested { response, call, name, arguments }),
+            None => {
+                let output = Arc::from("There is no such tool, or no more calls are allowed. Answer without it.");
+                self.take_result(call, output, true, history, outbox);
+            }
+        }
+        Some(())
+    }
+
+    pub(crate) fn take_end_of_round(&mut self, usage: Usage, history: &mut History) -> Option<()> {
+        let round = self.round()?;
+        self.usage.input_tokens = self.usage.input_tokens.saturating_add(usage.input_tokens);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(usage.output_tokens);
+        if self.calls.is_empty() || !self.may_call_tools(round) {
+            self.end_words(Status::Completed, history);
+        } else {
+            self.cut_rest(history);
+            self.words = Words::AtTools { round };
+        }
+        Some(())
+    }
+
+    /// The result of a call. `None` if that call is not waiting for one.
+    pub(crate) fn take_result(
+        &mut self,
+        call: CallId,
+        output: Arc<str>,
+        failed: bool,
+        history: &mut History,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        let waiting =
+            self.calls.iter_mut().find(|waiting| waiting.id == call && waiting.state != CallState::Answered)?;
+        waiting.state = CallState::Answered;
+        outbox.record(Record::Item(history.push(Content::ToolOutput { call, output, failed })));
+        Some(())
+    }
+
+    /// Gives up on tools that took too long.
+    pub(crate) fn expire_calls(&mut self, now: Time, history: &mut History, outbox: &mut Outbox) {
+        let late =
+            |call: &Call| matches!(call.state, CallState::Running { deadline } if deadline <= now).then_some(call.id);
+        for call in self.calls.iter().filter_map(late).collect::<Vec<_>>() {
+            self.take_result(call, Arc::from("The tool took too long."), true, history, outbox);
+        }
+    }
+
+    /// There will be no more words. If none was given to the voice yet, an apology is: a failure is never silence.
+    pub(crate) fn fail(
+        &mut self,
+        now: Time,
+        reason: &'static str,
+        history: &mut History,
+        outbox: &mut Outbox,
+    ) -> Option<()> {
+        if matches!(self.words, Words::Complete(_)) {
+            return None;
+        }
+        outbox.event(Event::Problem { code: "reply_failed", message: "The reply could not be finished." });
+        self.cut_open_calls(history, outbox);
+        if self.segmenter.count() == 0 {
+            self.script.end_line();
+            let apology = Arc::clone(&self.settings.apology);
+            self.append(now, &apology, history, outbox);
+        }
+        self.end_words(Status::Failed(reason), history);
+        Some(())
+    }
+
+    // ---- what the voice says; `None` means that the segment is not the one being spoken
+
+    pub(crate) fn take_chunk(&mut self, now: Time, segment: SegmentId, chunk: AudioChunk) -> Option<()> {
+        self.at_voice.front().filter(|current| **current == segment)?;
+        self.voice_heard_of = now;
+        self.first_audio.get_or_insert(now);
+        self.script.add_audio(segment, chunk.duration());
+        self.playback.queue(chunk);
+        Some(())
+    }
+
+    pub(crate) fn take_end_of_segment(&mut self, now: Time, segment: SegmentId) -> Option<()> {
+        self.at_voice.front().filter(|current| **current == segment)?;
+        self.at_voice.pop_front();
+        self.voice_heard_of = now;
+        self.script.end_track(segment);
+        Some(())
+    }
+
+    /// The segment that the voice owes.
+    pub(crate) fn segment_at_voice(&self) -> Option<SegmentId> {
+        self.at_voice.front().copied()
+    }
+
+    pub(crate) fn take_sent(&mut self, now: Time, duration: Duration) {
+        self.first_sent.get_or_insert(now);
+        self.playback.sent(now, duration);
+    }
+
+    // ---- what follows
+
+    /// Everything that has become possible: the next round, the next segment, the next chunk. How the reply ends, once it
+    /// has.
+    pub(crate) fn advance(
+        &mut self,
+        now: Time,
+        releasing: Releasing,
+        history: &History,
+        outbox: &mut Outbox,
+    ) -> Option<Status> {
+        if let Words::AtTools { round } = self.words
+            && self.calls.iter().all(|call| call.state == CallState::Answered)
+        {
+            self.calls.clear();
+            self.generate(now, round + 1, history, outbox);
+        }
+        while self.at_voice.len() < SEGMENTS_AT_VOICE_MAX
+            && self.playback.queued() < self.settings.queued_audio_max
+            && let Some((segment, text)) = self.unspoken.pop_front()
+        {
+            if self.at_voice.is_empty() {
+                self.voice_heard_of = now;
+            }
+            self.at_voice.push_back(segment);
+            let voice = Arc::clone(&self.settings.voice);
+            outbox.command(Command::Speak { response: self.id, segment, text, voice });
+        }
+        let Words::Complete(status) = self.words else {
+            self.release(now, releasing, outbox);
+            return None;
+        };
+        if self.unspoken.is_empty() && self.at_voice.is_empty() {
+            self.playback.close();
+        }
+        self.release(now, releasing, outbox);
+        (!self.settings.speak || self.playback.is_over(now, &self.settings)).then_some(status)
+    }
+
+    fn release(&mut self, now: Time, releasing: Releasing, outbox: &mut Outbox) {
+        while releasing == Releasing::Allowed
+            && let Some(released) = self.playback.release(now, &self.settings)
+        {
+            let (chunk, offset, last) = (released.chunk, released.offset, released.last);
+            outbox.event(Event::ResponseAudio { response: self.id, chunk, offset, last });
+        }
+    }
+
+    /// Ends the reply. The only producer of [`Event::ResponseDone`]; the script is for a later word on what was heard.
+    pub(crate) fn finish(mut self, status: Status, now: Time, history: &mut History, outbox: &mut Outbox) -> Script {
+        let is_cut = matches!(status, Status::Interrupted | Status::Cancelled);
+        let heard = if is_cut && self.settings.speak {
+            self.script.heard(self.playback.played(now))
+        } else {
+            self.script.text().len()
+        };
+        let text: Arc<str> = Arc::from(self.script.text()[..heard].trim_end());
+        if is_cut {
+            if self.playback.is_audible() {
+                let (response, heard) = (self.id, self.playback.played(now));
+                outbox.event(Event::PlaybackFlushed { response, heard, heard_text: Arc::clone(&text) });
+            }
+            outbox.command(Command::CancelResponse { response: self.id });
+        } else {
+            outbox.command(Command::ReleaseResponse { response: self.id });
+        }
+        self.cut_open_calls(history, outbox);
+        self.script.record(heard, status != Status::Completed, history, outbox);
+        let (response, usage, timings) = (self.id, self.usage, self.timings());
+        outbox.event(Event::ResponseDone { response, status, text, usage, timings });
+        outbox.record(Record::Receipt { response, status, usage, timings });
+        self.script
+    }
+
+    /// The next deadline of each kind that a reply has.
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        let settings = &self.settings;
+        let is_writing = !matches!(self.words, Words::Complete(_));
+        let running = |call: &Call| match call.state {
+            CallState::Running { deadline } => Some(deadline),
+            CallState::Answered => None,
+        };
+        Deadlines {
+            first_delta: match self.words {
+                Words::Asked { at, .. } => Some(at + settings.first_delta_timeout),
+                _ => None,
+            },
+            delta_gap: match self.words {
+                Words::Flowing { latest, .. } => Some(latest + settings.delta_gap_timeout),
+                _ => None,
+            },
+            reply: is_writing.then(|| self.started + settings.reply_timeout),
+            first_audio: (!self.at_voice.is_empty()).then(|| self.voice_heard_of + settings.first_audio_timeout),
+            tool_call: self.calls.iter().filter_map(running).min(),
+            send_ahead: self.playback.next_release(settings),
+            played_out: self.playback.over_at(settings),
+        }
+    }
+
+    fn generate(&mut self, now: Time, round: u32, history: &History, outbox: &mut Outbox) {
+        self.words = Words::Asked { round, at: now };
+        let request = ReplyRequest {
+            history: history.view(),
+            settings: Arc::clone(&self.settings),
+            instructions: self.instructions.clone(),
+            may_call_tools: self.may_call_tools(round),
+        };
+        outbox.command(Command::Generate { response: self.id, request: Box::new(request) });
+    }
+
+    fn may_call_tools(&self, round: u32) -> bool {
+        round < self.settings.tool_rounds_max
+    }
+
+    /// The round in which the agent is talking, if it is.
+    fn round(&self) -> Option<u32> {
+        match self.words {
+            Words::Asked { round, .. } | Words::Flowing { round, .. } => Some(round),
+            Words::AtTools { .. } | Words::Complete(_) => None,
+        }
+    }
+
+    fn append(&mut self, now: Time, delta: &Arc<str>, history: &mut History, outbox: &mut Outbox) {
+        self.first_text.get_or_insert(now);
+        let delta = self.script.append(delta, history);
+        outbox.event(Event::ResponseText { response: self.id, delta });
+    }
+
+    fn end_words(&mut self, status: Status, history: &mut History) {
+        self.cut_rest(history);
+        self.words = Words::Complete(status);
+    }
+
+    /// Cuts off what is left of the words, and ends the item.
+    fn cut_rest(&mut self, history: &mut History) {
+        while let Some(range) = self.segmenter.next(self.script.text()) {
+            self.cut(range);
+        }
+        if let Some(range) = self.segmenter.flush(self.script.text()) {
+            self.cut(range);
+        }
+        self.script.write(usize::MAX, false, history);
+        self.script.end_line();
+    }
+
+    fn cut(&mut self, range: std::ops::Range<usize>) {
+        if self.settings.speak {
+            let text = Arc::from(self.script.text()[range.clone()].trim());
+            self.unspoken.push_back((self.script.add_track(range), text));
+        }
+    }
+
+    /// Language models refuse a history in which a call has no answer.
+    fn cut_open_calls(&mut self, history: &mut History, outbox: &mut Outbox) {
+        for call in mem::take(&mut self.calls).into_iter().filter(|call| call.state != CallState::Answered) {
+            let output = Arc::from("The reply ended before the tool answered.");
+            outbox.record(Record::Item(history.push(Content::ToolOutput { call: call.id, output, failed: true })));
+        }
+    }
+
+    fn timings(&self) -> Timings {
+        let Some(heard) = self.turn.and_then(|turn| turn.heard) else { return Timings::default() };
+        let since = |at: Time| at.since(heard.end);
+        Timings {
+            endpoint: Some(since(heard.endpoint)),
+            transcript: Some(since(heard.transcript)),
+            first_text: self.first_text.map(since),
+            first_audio: self.first_audio.map(since),
+            first_sent: self.first_sent.map(since),
+        }
+    }
+}
+
+/// Whether audio may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Releasing {
+    Allowed,
+    /// Nobody is there to hear it.
+    Held,
+}
+
+/// See [`Response::deadlines`].
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    pub(crate) first_delta: Option<Time>,
+    pub(crate) delta_gap: Option<Time>,
+    pub(crate) reply: Option<Time>,
+    pub(crate) first_audio: Option<Time>,
+    pub(crate) tool_call: Option<Time>,
+    pub(crate) send_ahead: Option<Time>,
+    pub(crate) played_out: Option<Time>,
+}

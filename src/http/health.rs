@@ -1,0 +1,33 @@
+//! Is it alive, is it ready, what does it count.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::App;
+use crate::telemetry::metrics;
+
+/// The process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// New sessions are welcome: models are loaded (or there would be no server) and nobody is draining.
+pub(super) async fn ready(State(app): State<App>) -> Response {
+    if app.registry.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    "ready\n".into_response()
+}
+
+/// Prometheus' text format.
+pub(super) async fn numbers(State(app): State<App>) -> Response {
+    let Some(handle) = metrics::start() else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "another metrics recorder is installed\n").into_response();
+    };
+    metrics::sessions(app.registry.sessions());
+    handle.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], handle.render()).into_response()
+}

@@ -1,0 +1,115 @@
+//! The socket a session currently has: what comes in, what goes out, without the WebSocket library.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt as _, Stream};
+use tokio::{sync::mpsc, task::JoinSet, time};
+
+use crate::{conversation::Input, ids::ResponseId, protocol::Message};
+
+/// What a socket gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A message.
+    Message(Message),
+    /// A sign of life without content (a ping, a pong).
+    Alive,
+    /// The peer closed, or the connection broke.
+    Gone,
+    /// What came was not WebSocket, or too big: the peer is told this code and reason.
+    Violation(u16, &'static str),
+}
+
+/// What a socket is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outgoing {
+    /// A message.
+    Message(Message),
+    /// A WebSocket ping.
+    Ping,
+    /// A close frame; the last thing written.
+    Close(u16, String),
+}
+
+/// One entry of the way out. `audio` names the reply audio it carries: once handed to the socket it is reported back as
+/// credit.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) outgoing: Outgoing,
+    pub(crate) audio: Option<(ResponseId, Duration)>,
+}
+
+/// Both halves of a socket.
+#[derive(Debug)]
+pub struct Attachment<R, W> {
+    /// What comes in.
+    pub receiver: R,
+    /// What goes out.
+    pub sender: W,
+}
+
+impl<R, W> Attachment<R, W>
+where
+    R: Stream<Item = Received> + Send + Unpin + 'static,
+    W: Sink<Outgoing> + Send + Unpin + 'static,
+{
+    /// Starts the writer in `tasks` and leaves the receiving half to the loop.
+    pub(crate) fn start(self, tasks: &mut JoinSet<()>, facts: mpsc::Sender<Input>, limits: WriteLimits) -> (R, Outbox) {
+        let (parcels, queue) = mpsc::channel(limits.queue);
+        tasks.spawn(write(self.sender, queue, facts, limits.timeout));
+        (self.receiver, Outbox { parcels })
+    }
+}
+
+/// How patient the writer is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteLimits {
+    /// Messages handed to the writer and not yet written. When full, the loop keeps its outbox.
+    pub(crate) queue: usize,
+    /// Longest write of one message; then the socket counts as lost.
+    pub(crate) timeout: Duration,
+}
+
+/// The way to the writer. Its bound is [`WriteLimits::queue`]; nobody awaits a send, only a permit inside a select.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    parcels: mpsc::Sender<Parcel>,
+}
+
+impl Outbox {
+    /// Room for one parcel; `None` once the writer has ended. Cancel-safe.
+    pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, Parcel>> {
+        self.parcels.reserve().await.ok()
+    }
+}
+
+/// Writes parcels until there are no more, the socket breaks, or it takes nothing for too long. Ends after a close.
+async fn write<W>(mut sink: W, mut queue: mpsc::Receiver<Parcel>, facts: mpsc::Sender<Input>, timeout: Duration)
+where
+    W: Sink<Outgoing> + Send + Unpin,
+{
+    while let Some(Parcel { outgoing, audio }) = queue.recv().await {
+        let closes = matches!(outgoing, Outgoing::Close(..));
+        // Whatever is queued behind this one leaves in the same system call.
+        let written = time::timeout(timeout, async {
+            if queue.is_empty() { sink.send(outgoing).await } else { sink.feed(outgoing).await }
+        });
+        if !matches!(written.await, Ok(Ok(()))) {
+            break;
+        }
+        if let Some((response, duration)) = audio
+            && facts.send(Input::AudioSent { response, duration }).await.is_err()
+        {
+            break;
+        }
+        if closes {
+            break;
+        }
+    }
+    // A peer that does not answer a close frame must not hold us.
+    let _closed = time::timeout(Duration::from_secs(1), sink.close()).await;
+}
+
+/// The payload of our pings: empty, so that nothing leaks and nothing is allocated.
+pub const PING: Bytes = Bytes::new();

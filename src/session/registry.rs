@@ -1,0 +1,81 @@
+//! Which sessions live here: permits, a count, and the way to drain them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// The sessions of this process.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    permits: Arc<Semaphore>,
+    tracker: TaskTracker,
+    draining: CancellationToken,
+    max: usize,
+}
+
+/// The right to hold one session; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    /// Cancelled when the server drains.
+    pub draining: CancellationToken,
+    _tracked: TaskTrackerToken,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Why no session may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Every place is taken.
+    #[error("all session places are taken")]
+    Full,
+    /// The server is leaving.
+    #[error("the server is restarting")]
+    Draining,
+}
+
+impl Registry {
+    /// Room for `max` sessions at a time.
+    pub fn new(max: usize) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        Self {
+            permits: Arc::new(Semaphore::new(max)),
+            tracker: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            max,
+        }
+    }
+
+    /// Takes a place, or says why not. Never waits.
+    pub fn admit(&self) -> Result<Permit, Refusal> {
+        if self.draining.is_cancelled() {
+            return Err(Refusal::Draining);
+        }
+        let slot = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Refusal::Full)?;
+        Ok(Permit { draining: self.draining.clone(), _tracked: self.tracker.token(), _slot: slot })
+    }
+
+    /// Sessions now.
+    pub fn sessions(&self) -> usize {
+        self.max - self.permits.available_permits()
+    }
+
+    /// Whether the server is leaving.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Admits nobody any more, lets every session finish its reply, and waits for them at most `grace`. Says whether all
+    /// of them ended.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.draining.cancel();
+        self.tracker.close();
+        time::timeout(grace, self.tracker.wait()).await.is_ok()
+    }
+}

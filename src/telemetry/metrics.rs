@@ -1,0 +1,108 @@
+//! Every metric, on one page. Base units, no ids as labels.
+
+use std::{sync::OnceLock, time::Duration};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::conversation::{Event, Status};
+
+/// Upper bounds in seconds of every latency histogram: what a voice conversation notices.
+const BUCKETS_S: &[f64] = &[0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts recording; later calls change nothing. `None` if another recorder is installed in this process.
+pub fn start() -> Option<&'static PrometheusHandle> {
+    HANDLE.get_or_init(install).as_ref()
+}
+
+fn install() -> Option<PrometheusHandle> {
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS_S).ok()?;
+    let handle = builder.install_recorder().ok()?;
+    describe_gauge!("voice_sessions_active", "Sessions now");
+    describe_counter!("voice_sessions_total", "Sessions by how they ended");
+    describe_counter!("voice_refused_total", "Sessions refused before they began, by reason");
+    describe_histogram!("voice_session_duration_seconds", Unit::Seconds, "Length of a session");
+    describe_counter!("voice_turns_total", "User turns by outcome");
+    describe_counter!("voice_responses_total", "Replies by how they ended");
+    describe_counter!("voice_interruptions_total", "Replies the user talked over");
+    describe_histogram!("voice_endpointing_delay_seconds", Unit::Seconds, "End of speech until the turn was over");
+    describe_histogram!("voice_asr_final_seconds", Unit::Seconds, "End of speech until the final transcript");
+    describe_histogram!("voice_llm_first_token_seconds", Unit::Seconds, "End of speech until the agent's first word");
+    describe_histogram!("voice_tts_first_audio_seconds", Unit::Seconds, "End of speech until the voice's first sound");
+    describe_histogram!("voice_response_latency_seconds", Unit::Seconds, "End of speech until first audio out");
+    describe_counter!("voice_audio_seconds_total", Unit::Seconds, "Audio by direction");
+    describe_counter!("voice_ws_close_total", "Connections the server closed, by code");
+    describe_counter!("voice_protocol_errors_total", "Wrong messages, by code");
+    describe_counter!("voice_slow_consumers_total", "Clients that did not read");
+    Some(handle)
+}
+
+/// A session began or ended.
+pub(crate) fn sessions(now: usize) {
+    gauge!("voice_sessions_active").set(u32::try_from(now).unwrap_or(u32::MAX));
+}
+
+/// A session ended.
+pub(crate) fn session_over(outcome: &'static str, length: Duration) {
+    counter!("voice_sessions_total", "outcome" => outcome).increment(1);
+    histogram!("voice_session_duration_seconds").record(length);
+}
+
+/// Nobody was let in.
+pub(crate) fn refused(reason: &'static str) {
+    counter!("voice_refused_total", "reason" => reason).increment(1);
+}
+
+/// A client did not read.
+pub(crate) fn slow_consumer() {
+    counter!("voice_slow_consumers_total").increment(1);
+}
+
+/// The server closed a connection.
+pub(crate) fn closed(code: u16) {
+    counter!("voice_ws_close_total", "code" => code.to_string()).increment(1);
+}
+
+/// A message was wrong.
+pub(crate) fn protocol_error(code: &'static str) {
+    counter!("voice_protocol_errors_total", "code" => code).increment(1);
+}
+
+/// What the numbers make of one event.
+pub(crate) fn event(event: &Event) {
+    match event {
+        Event::TranscriptFinal { text, .. } => {
+            let outcome = if text.is_empty() { "empty" } else { "words" };
+            counter!("voice_turns_total", "outcome" => outcome).increment(1);
+        }
+        Event::TranscriptFailed { .. } => counter!("voice_turns_total", "outcome" => "failed").increment(1),
+        Event::ResponseDone { status, timings, .. } => {
+            let outcome = match status {
+                Status::Completed => "completed",
+                Status::Interrupted => "interrupted",
+                Status::Cancelled => "cancelled",
+                Status::Failed(_) => "failed",
+            };
+            counter!("voice_responses_total", "outcome" => outcome).increment(1);
+            if matches!(status, Status::Interrupted) {
+                counter!("voice_interruptions_total").increment(1);
+            }
+            let stages = [
+                ("voice_endpointing_delay_seconds", timings.endpoint),
+                ("voice_asr_final_seconds", timings.transcript),
+                ("voice_llm_first_token_seconds", timings.first_text),
+                ("voice_tts_first_audio_seconds", timings.first_audio),
+                ("voice_response_latency_seconds", timings.first_sent),
+            ];
+            for (name, duration) in stages {
+                if let Some(duration) = duration {
+                    histogram!(name).record(duration);
+                }
+            }
+        }
+        _ => {}
+    }
+}
