@@ -5,6 +5,7 @@ mod frames;
 mod handshake;
 mod hostile;
 mod server_messages;
+mod spec;
 
 use floe::{
     conversation::Settings,
