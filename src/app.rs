@@ -20,6 +20,12 @@ use crate::{
 pub fn engines(config: &Config) -> anyhow::Result<Engines> {
     // Fails only if another provider was installed first, which then serves as well.
     let _installed = rustls::crypto::ring::default_provider().install_default();
+    if config.stt.engine == "whisper" && config.stt.model.ends_with(BUNDLED_MODEL) {
+        tracing::info!(
+            "The bundled speech model knows some 270 words of assistant talk and nothing else. For real speech set stt.model \
+             (FLOE_STT_MODEL) to a whisper.cpp model file, such as ggml-base.en.bin."
+        );
+    }
     let detector = config.vad.clone();
     Ok(Engines {
         vad: Arc::new(move || vad::engine(&detector)),
@@ -45,6 +51,7 @@ pub fn app(config: &Config, engines: Engines) -> App {
         settings: Arc::new(settings),
         offer: Arc::new(offer),
         origins: config.server.origins.split_whitespace().map(str::to_owned).collect(),
+        wait_max: (config.server.wait_max_ms > 0).then(|| Duration::from_millis(config.server.wait_max_ms)),
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
         drain_grace: Duration::from_millis(config.server.drain_ms),
     }
@@ -62,6 +69,9 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     }
     Ok(listener)
 }
+
+/// The model that comes with Floe.
+const BUNDLED_MODEL: &str = "floe-demo.en.bin";
 
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()

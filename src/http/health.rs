@@ -28,6 +28,9 @@ pub(super) async fn numbers(State(app): State<App>) -> Response {
         return (StatusCode::INTERNAL_SERVER_ERROR, "another metrics recorder is installed\n").into_response();
     };
     metrics::sessions(app.registry.sessions());
+    if let Some(wait_ms) = app.engines.stt.predicted_wait_ms() {
+        metrics::predicted_wait(wait_ms);
+    }
     handle.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], handle.render()).into_response()
 }

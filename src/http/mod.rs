@@ -30,6 +30,8 @@ pub struct Config {
     pub origins: String,
     /// Conversations at a time; further ones get 503 with `Retry-After`.
     pub sessions_max: usize,
+    /// Wait for a transcript, as the speech model's queue predicts it, above which nobody new is let in; 0 = no limit.
+    pub wait_max_ms: u64,
     /// Longest wait for a request's headers.
     pub header_timeout_ms: u64,
     /// Longest wait for a client's first message.
@@ -45,6 +47,7 @@ impl Default for Config {
             open: false,
             origins: String::new(),
             sessions_max: 64,
+            wait_max_ms: 1_500,
             header_timeout_ms: 5_000,
             hello_timeout_ms: 5_000,
             drain_ms: 30_000,
@@ -65,6 +68,8 @@ pub struct App {
     pub offer: Arc<Offer>,
     /// Origins that may connect besides our own.
     pub origins: Arc<[String]>,
+    /// Predicted wait for a transcript above which nobody new is let in.
+    pub wait_max: Option<Duration>,
     /// Longest wait for a client's first message.
     pub hello_timeout: Duration,
     /// Time that replies in progress get when the server stops.

@@ -47,11 +47,11 @@ pub(super) async fn upgrade(State(app): State<App>, headers: HeaderMap, upgrade:
         let sentence = "Offer the WebSocket subprotocol floe.v1 (Sec-WebSocket-Protocol: floe.v1).\n";
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
-    let permit = match app.registry.admit() {
+    let permit = match admit(&app) {
         Ok(permit) => permit,
         Err(refusal) => {
-            metrics::refused(if refusal == Refusal::Full { "full" } else { "draining" });
-            let seconds = if refusal == Refusal::Full { "5" } else { "2" };
+            metrics::refused(refusal.as_str());
+            let seconds = refusal.retry_after_s().to_string();
             let sentence = format!("Not now: {refusal}. Try again in {seconds} s.\n");
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds)], sentence).into_response();
         }
@@ -69,6 +69,17 @@ pub(super) async fn upgrade(State(app): State<App>, headers: HeaderMap, upgrade:
             let span = tracing::info_span!("session", %id);
             connection(app, permit, id, socket).instrument(span).await;
         })
+}
+
+/// A place, unless those who are here already would have to wait too long for their words.
+fn admit(app: &App) -> Result<Permit, Refusal> {
+    let wait = app.engines.stt.predicted_wait_ms().map(Duration::from_millis);
+    if let (Some(wait), Some(wait_max)) = (wait, app.wait_max)
+        && wait > wait_max
+    {
+        return Err(Refusal::Behind);
+    }
+    app.registry.admit()
 }
 
 /// One upgraded socket: hello, ready, session.

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, task::JoinSet};
+use tracing::Instrument as _;
 
 use crate::{
     audio::{AudioPos, FRAME_SAMPLES, Frame},
@@ -57,7 +58,7 @@ impl Hearing {
         let options = Options { language: Arc::clone(&settings.language), partials: settings.partials };
         let updates = self.stt.transcribe(frames, options);
         let mut scope = JoinSet::new();
-        scope.spawn(forward(id, updates, self.facts.clone()));
+        scope.spawn(forward(id, updates, self.facts.clone()).instrument(tracing::info_span!("turn", utterance = %id)));
         let mut utterance = Utterance { id, feed, fed: from, finished: false, _scope: scope };
         for frame in &self.ring {
             utterance.push(frame);

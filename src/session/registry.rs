@@ -35,9 +35,31 @@ pub enum Refusal {
     /// Every place is taken.
     #[error("all session places are taken")]
     Full,
+    /// Those who are here already keep the processor busy.
+    #[error("speech recognition is behind")]
+    Behind,
     /// The server is leaving.
     #[error("the server is restarting")]
     Draining,
+}
+
+impl Refusal {
+    /// The word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Behind => "behind",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// When to try again, in seconds.
+    pub const fn retry_after_s(self) -> u32 {
+        match self {
+            Self::Full => 5,
+            Self::Behind | Self::Draining => 2,
+        }
+    }
 }
 
 impl Registry {

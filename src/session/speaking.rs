@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, task::JoinSet, time};
+use tracing::{Instrument as _, Span};
 
 use super::{voice, wording};
 use crate::{
@@ -33,6 +34,8 @@ struct Reply {
     /// Bounded by [`SEGMENTS_MAX`]; the conversation asks for no more than two unspoken segments at a time.
     segments: mpsc::Sender<(SegmentId, Segment)>,
     scope: JoinSet<()>,
+    /// What everything done for this reply logs under.
+    span: Span,
 }
 
 impl Speaking {
@@ -52,7 +55,7 @@ impl Speaking {
         let request = wording::request(request);
         let deltas = self.agent.generate(request);
         let facts = self.facts.clone();
-        self.reply(response).scope.spawn(agent(response, deltas, facts));
+        self.reply(response).run(agent(response, deltas, facts));
     }
 
     /// Runs a tool of the server.
@@ -66,7 +69,7 @@ impl Speaking {
     ) {
         let work = self.tools.call(name, arguments, context);
         let facts = self.facts.clone();
-        self.reply(response).scope.spawn(async move {
+        self.reply(response).run(async move {
             let (output, effects, failed) = match work.await {
                 Ok(output) => (output.text, output.effects, false),
                 Err(error) => (error.to_string(), Vec::new(), true),
@@ -100,10 +103,17 @@ impl Speaking {
         let (tts, output, facts) = (&self.tts, self.output, &self.facts);
         self.replies.entry(response).or_insert_with(|| {
             let (segments, queue) = mpsc::channel(SEGMENTS_MAX);
-            let mut scope = JoinSet::new();
-            scope.spawn(voice::run(response, Arc::clone(tts), output, queue, facts.clone()));
-            Reply { segments, scope }
+            let span = tracing::info_span!("reply", %response);
+            let mut reply = Reply { segments, scope: JoinSet::new(), span };
+            reply.run(voice::run(response, Arc::clone(tts), output, queue, facts.clone()));
+            reply
         })
+    }
+}
+
+impl Reply {
+    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.scope.spawn(work.instrument(self.span.clone()));
     }
 }
 

@@ -22,6 +22,7 @@ fn install() -> Option<PrometheusHandle> {
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS_S).ok()?;
     let handle = builder.install_recorder().ok()?;
     describe_gauge!("voice_sessions_active", "Sessions now");
+    describe_gauge!("voice_asr_predicted_wait_seconds", Unit::Seconds, "Wait of a transcript asked for now");
     describe_counter!("voice_sessions_total", "Sessions by how they ended");
     describe_counter!("voice_refused_total", "Sessions refused before they began, by reason");
     describe_histogram!("voice_session_duration_seconds", Unit::Seconds, "Length of a session");
@@ -43,6 +44,11 @@ fn install() -> Option<PrometheusHandle> {
 /// A session began or ended.
 pub(crate) fn sessions(now: usize) {
     gauge!("voice_sessions_active").set(u32::try_from(now).unwrap_or(u32::MAX));
+}
+
+/// How long a final transcript asked for now would wait for a worker.
+pub(crate) fn predicted_wait(wait_ms: u64) {
+    gauge!("voice_asr_predicted_wait_seconds").set(Duration::from_millis(wait_ms).as_secs_f64());
 }
 
 /// A session ended.

@@ -1,12 +1,26 @@
 //! Who gets a session, who does not, and how it is said.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use floe::config::Config;
-use futures_util::{SinkExt as _, StreamExt as _};
+use floe::{
+    config::Config,
+    engine::Error as EngineError,
+    stt::{Feed, Options, SpeechToText, Update},
+};
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::mpsc,
     time,
 };
 use tokio_tungstenite::{
@@ -107,6 +121,27 @@ async fn full_means_503_with_a_time_and_places_come_back() {
         }
     });
     again.await.expect("the place is free again");
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_while_recognition_is_behind() {
+    struct Behind(AtomicU64);
+    impl SpeechToText for Behind {
+        fn transcribe(&self, _: mpsc::Receiver<Feed>, _: Options) -> BoxStream<'static, Result<Update, EngineError>> {
+            stream::empty().boxed()
+        }
+
+        fn predicted_wait_ms(&self) -> Option<u64> {
+            Some(self.0.load(Ordering::Relaxed))
+        }
+    }
+    let stt = Arc::new(Behind(AtomicU64::new(5_000)));
+    let mut engines = engines(&[], rhythm(1, 1, 1));
+    engines.stt = Arc::clone(&stt) as Arc<dyn SpeechToText>;
+    let server = Server::start(Config::default(), engines).await;
+    assert_eq!(refusal(connect(&server, None, Some("floe.v1")).await), (503, Some("2".into())));
+    stt.0.store(100, Ordering::Relaxed);
+    assert!(connect(&server, None, Some("floe.v1")).await.is_ok());
 }
 
 #[tokio::test]

@@ -45,7 +45,11 @@ async fn a_thousand_sessions_dropped_in_every_state_leave_nothing() {
     let mut engines = engines(&["hello there"], rhythm(80, 10, 20));
     engines.agent = Arc::new(Counted(Arc::clone(&open), floe::agent::scripted::Scripted::new(rhythm(80, 10, 20))));
     let before = Handle::current().metrics().num_alive_tasks();
+    let (threads_before, mut resident) = (threads(), 0);
     for round in 0..1_000_u64 {
+        if round == 100 {
+            resident = resident_pages();
+        }
         let mut peer = Peer::plain(engines.clone());
         // The states: silent, speaking, pausing, waiting for the transcript, thinking, speaking, playing out.
         match round % 8 {
@@ -66,6 +70,19 @@ async fn a_thousand_sessions_dropped_in_every_state_leave_nothing() {
     time::sleep(Duration::from_secs(1)).await;
     assert_eq!(open.load(Ordering::SeqCst), 0, "agent streams are still open");
     assert_eq!(Handle::current().metrics().num_alive_tasks(), before, "tasks are still alive");
+    assert_eq!(threads(), threads_before, "threads are still alive");
+    let now = resident_pages();
+    assert!(now * 100 <= resident * 105, "memory grew from {resident} pages after 100 sessions to {now} after 1,000");
+}
+
+/// Pages of this process in memory, as the kernel counts them.
+fn resident_pages() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
 #[tokio::test(start_paused = true)]
