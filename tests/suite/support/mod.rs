@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub(crate) mod timeline;
+
 /// A file below `tests/fixtures`.
 #[allow(dead_code)]
 pub(crate) fn fixture(path: &str) -> PathBuf {
