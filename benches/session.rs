@@ -16,7 +16,7 @@ mod duplex;
 use duplex::{Peer, engines, hello, rhythm};
 
 fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+    Builder::new_current_thread().enable_all().build().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One second of microphone audio, sent as fast as it is taken; a pong says that all of it has been heard.

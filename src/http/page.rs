@@ -13,6 +13,7 @@ use rust_embed::RustEmbed;
 #[include = "*.html"]
 #[include = "*.css"]
 #[include = "*.js"]
+#[include = "*.svg"]
 #[exclude = "test/*"]
 #[exclude = "node_modules/*"]
 struct Files;
@@ -39,6 +40,7 @@ fn file(path: &str) -> Response {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
     let headers = [

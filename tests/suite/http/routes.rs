@@ -35,7 +35,8 @@ async fn the_page_comes_with_a_strict_policy_and_everything_it_names() {
     assert_eq!(status, 200);
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(!policy.contains("unsafe") && policy.contains("default-src 'none'"), "{policy}");
-    let named: Vec<&str> = page.split('"').filter(|value| value.ends_with(".js") || value.ends_with(".css")).collect();
+    let named: Vec<&str> =
+        page.split('"').filter(|value| [".js", ".css", ".svg"].iter().any(|kind| value.ends_with(kind))).collect();
     assert!(named.len() >= 2, "the page names its script and its style: {named:?}");
     for file in named {
         let path = format!("/{}", file.trim_start_matches(['.', '/']));

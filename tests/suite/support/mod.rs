@@ -2,20 +2,18 @@
 
 use std::path::PathBuf;
 
+pub(crate) mod duplex;
 pub(crate) mod fake_llm;
+pub(crate) mod server;
 pub(crate) mod timeline;
 
 /// A file below `tests/fixtures`.
-#[allow(dead_code)]
 pub(crate) fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
 }
 
 /// The bundled Whisper model.
-#[allow(dead_code)]
+#[cfg(feature = "whisper")]
 pub(crate) fn bundled_model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/floe-demo.en.bin")
 }
-
-pub(crate) mod duplex;
-pub(crate) mod server;
