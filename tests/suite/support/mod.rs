@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 pub(crate) mod fake_llm;
+pub(crate) mod timeline;
 
 /// A file below `tests/fixtures`.
 #[allow(dead_code)]

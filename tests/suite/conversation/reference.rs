@@ -1,0 +1,331 @@
+//! Random facts against a small model of what must hold whatever happens.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use floe::{
+    audio::{AudioChunk, AudioPos},
+    conversation::{
+        Command, Content, Conversation, Event, Input, Output, PlaybackState, Record, ResponseOptions, Settings,
+        SettingsPatch, Status, Time, ToolPlace, ToolSpec, TurnMode, Usage,
+    },
+    ids::{CallId, ItemId, ResponseId, SegmentId, UtteranceId},
+};
+use proptest::prelude::*;
+
+const STEPS: usize = 500;
+const CASES: u32 = 250;
+
+/// What is known from the outputs alone, and what they must satisfy.
+#[derive(Default)]
+struct Model {
+    current: Option<ResponseId>,
+    newest: ResponseId,
+    /// The words of the current reply as they were shown.
+    shown: String,
+    /// The store: each item of a finished reply, as far as it was heard.
+    heard: BTreeMap<ItemId, (ResponseId, String)>,
+    spoken: u32,
+    fed: Duration,
+    released: Duration,
+    sent: Duration,
+    speaking: Option<ItemId>,
+    recognitions: BTreeSet<UtteranceId>,
+    finals: Vec<(UtteranceId, AudioPos)>,
+    calls: Vec<CallId>,
+    closed: u32,
+}
+
+impl Model {
+    fn see(&mut self, output: &Output, settings: &Settings) {
+        assert_eq!(self.closed, 0, "after the end: {output:?}");
+        match output {
+            Output::Command(command) => self.see_command(command),
+            Output::Event(event) => self.see_event(event, settings),
+            Output::Record(Record::Item(item)) => {
+                if let Content::Reply { response, text, .. } = &item.content {
+                    self.heard.insert(item.id, (*response, text.to_string()));
+                }
+            }
+            Output::Record(Record::Receipt { .. }) => {}
+        }
+    }
+
+    fn see_command(&mut self, command: &Command) {
+        match command {
+            Command::StartRecognition { utterance, .. } => assert!(self.recognitions.insert(*utterance)),
+            Command::RecognizeTo { utterance, at } => {
+                assert!(self.recognitions.contains(utterance), "no such recognition: {utterance}");
+                self.finals.push((*utterance, *at));
+            }
+            Command::CancelRecognition { utterance } => {
+                assert!(self.recognitions.remove(utterance), "cancelled twice: {utterance}");
+            }
+            Command::Generate { response, request } => {
+                assert_eq!(Some(*response), self.current);
+                for item in &request.history {
+                    if let Content::Reply { response, text, .. } = &item.content
+                        && Some(*response) != self.current
+                    {
+                        assert_eq!(self.heard[&item.id].1, **text, "the agent is told what was not heard");
+                    }
+                }
+            }
+            Command::Speak { response, segment, .. } => {
+                assert_eq!(Some(*response), self.current);
+                self.spoken += 1;
+                assert_eq!(segment.0, self.spoken, "segments are spoken in order");
+            }
+            Command::RunTool { response, call, .. } => {
+                assert_eq!(Some(*response), self.current);
+                self.calls.push(*call);
+            }
+            Command::CancelResponse { response } | Command::ReleaseResponse { response } => {
+                assert_eq!(Some(*response), self.current);
+            }
+            Command::Close(_) => {
+                assert_eq!((self.current, self.recognitions.len()), (None, 0), "something outlives the session");
+                self.closed += 1;
+            }
+        }
+    }
+
+    fn see_event(&mut self, event: &Event, settings: &Settings) {
+        match event {
+            Event::SpeechStarted { item, .. } => assert_eq!(self.speaking.replace(*item), None),
+            Event::SpeechStopped { item, .. } => assert_eq!(self.speaking.take(), Some(*item)),
+            Event::ResponseStarted { response, .. } => {
+                assert_eq!(self.current, None, "two replies at once");
+                assert!(*response > self.newest, "a reply began twice");
+                let kept = (std::mem::take(&mut self.heard), self.speaking, std::mem::take(&mut self.recognitions));
+                let (finals, calls) = (std::mem::take(&mut self.finals), std::mem::take(&mut self.calls));
+                *self = Self { current: Some(*response), newest: *response, finals, calls, ..Self::default() };
+                (self.heard, self.speaking, self.recognitions) = kept;
+            }
+            Event::ResponseText { response, delta } => {
+                assert_eq!(Some(*response), self.current);
+                self.shown.push_str(delta);
+            }
+            Event::ResponseAudio { response, chunk, offset, .. } => {
+                assert_eq!(Some(*response), self.current);
+                assert_eq!(*offset, self.released, "audio without gaps");
+                self.released += chunk.duration();
+                assert!(self.released - self.sent <= settings.in_flight_max, "more in flight than there is credit for");
+            }
+            Event::PlaybackFlushed { response, heard, .. } => {
+                assert_eq!(Some(*response), self.current);
+                assert!(*heard <= self.sent, "heard what was never sent");
+            }
+            Event::ResponseDone { response, status, text, .. } => {
+                assert_eq!(self.current.take(), Some(*response), "a reply ended twice, or never began");
+                assert!(self.shown.starts_with(&**text), "{text:?} is not a beginning of {:?}", self.shown);
+                if matches!(status, Status::Completed | Status::Failed(_)) {
+                    assert_eq!(self.shown.trim_end(), &**text);
+                }
+                let items = self.heard.values().filter(|(of, _)| of == response).map(|(_, text)| squeeze(text));
+                assert_eq!(items.collect::<String>(), squeeze(text));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One run: the facts that a list of numbers stands for, and everything that came out.
+struct Run {
+    conversation: Conversation,
+    model: Model,
+    settings: Settings,
+    now: u64,
+    position: u64,
+    outputs: Vec<Output>,
+}
+
+impl Run {
+    fn new(seed: u16) -> Self {
+        let tool = |name: &str, place| ToolSpec {
+            name: Arc::from(name),
+            description: Arc::from(""),
+            parameters: Arc::from("{}"),
+            place,
+        };
+        let settings = Settings {
+            turn_mode: if seed.is_multiple_of(5) { TurnMode::Manual } else { TurnMode::Auto },
+            barge_in: !seed.is_multiple_of(7),
+            speak: !seed.is_multiple_of(11),
+            playback_reports: seed.is_multiple_of(2),
+            greeting: Arc::from(if seed.is_multiple_of(3) { "Hello there." } else { "" }),
+            tools: Arc::from([tool("clock", ToolPlace::Server), tool("lamp", ToolPlace::Client)]),
+            utterance_max: Duration::from_millis(3_000),
+            ..Settings::default()
+        };
+        let conversation = Conversation::new(settings.clone(), Time::ZERO);
+        let model = Model::default();
+        let mut run = Self { conversation, model, settings, now: 0, position: 0, outputs: Vec::new() };
+        run.drain();
+        run
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.conversation.handle_input(Time::from_ms(self.now), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.conversation.poll_output() {
+            self.model.see(&output, &self.settings);
+            self.outputs.push(output);
+        }
+        let waiting = self.model.fed.saturating_sub(self.model.released);
+        assert!(self.model.current.is_none() || waiting <= self.settings.queued_audio_max + Duration::from_secs(4));
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now += ms;
+        if self.conversation.poll_timeout().is_some_and(|(at, _)| at <= Time::from_ms(self.now)) {
+            self.conversation.handle_timeout(Time::from_ms(self.now));
+            self.drain();
+            let next = self.conversation.poll_timeout();
+            assert!(next.is_none_or(|(at, _)| at > Time::from_ms(self.now)), "no progress at {next:?}");
+        }
+    }
+
+    fn frames(&mut self, count: u16, speech: f32) {
+        for _ in 0..count {
+            self.pass(16);
+            self.position += 256;
+            self.tell(Input::Frame { end: AudioPos(self.position), speech });
+        }
+    }
+
+    fn step(&mut self, (kind, a, b): (u8, u16, u16)) {
+        self.pass(u64::from(b % 120));
+        // Mostly what lives, sometimes what is long gone.
+        let response = if a.is_multiple_of(17) {
+            ResponseId(u32::from(b % 9))
+        } else {
+            self.model.current.unwrap_or(self.model.newest)
+        };
+        let segment = SegmentId(self.model.spoken.saturating_sub(u32::from(a % 2)));
+        let words = ["Well. ", "It is four, ", "maybe", " five degrees. ", "Dr. Oslo é", "\n- ", "世界。", ""];
+        let text: Arc<str> = Arc::from(words[usize::from(b) % words.len()]);
+        let input = match kind % 40 {
+            0..4 => return self.frames(a % 30, 0.9),
+            4..8 => return self.frames(a % 50, 0.1),
+            8 => return self.frames(a % 10, 0.5),
+            9..12 => match self.model.finals.pop() {
+                Some((utterance, at)) => {
+                    let (text, language) =
+                        (Arc::from(if a.is_multiple_of(4) { "" } else { "some words" }), Arc::from("en"));
+                    Input::TranscriptFinal { utterance, at, text, language, confidence: 0.5 }
+                }
+                None => Input::RecognitionFailed { utterance: UtteranceId(u32::from(a % 40)), reason: "busy" },
+            },
+            12..19 => Input::ReplyText { response, delta: text },
+            19 => Input::ReplyFinished { response, usage: Usage { input_tokens: 1, output_tokens: u64::MAX } },
+            20 => Input::ReplyFailed { response, reason: "broken" },
+            21..26 => return self.chunk(response, segment, a),
+            26 => Input::SpeechFinished { response, segment },
+            27 => Input::SpeechFailed { response, segment, reason: "broken" },
+            28..31 => {
+                let duration = self.model.released - self.model.sent;
+                if self.model.current == Some(response) {
+                    self.model.sent = self.model.released;
+                }
+                Input::AudioSent { response, duration }
+            }
+            31 => Input::ToolCalled {
+                response,
+                name: Arc::from(["clock", "lamp", "x"][usize::from(a % 3)]),
+                arguments: text,
+            },
+            32 => {
+                let call = self.model.calls.pop().unwrap_or(CallId(u32::from(a % 5)));
+                Input::ToolFinished { call, output: text, failed: a.is_multiple_of(2) }
+            }
+            33 => {
+                let state =
+                    [PlaybackState::Playing, PlaybackState::Paused, PlaybackState::Drained, PlaybackState::Flushed];
+                let played = Duration::from_millis(u64::from(b)).min(self.model.sent);
+                Input::PlaybackProgress { response, played, state: state[usize::from(a % 4)] }
+            }
+            34 => Input::TextEntered { text, system: a.is_multiple_of(2) },
+            35 => {
+                let say = (a.is_multiple_of(3)).then(|| Arc::from("These words."));
+                Input::ResponseRequested(ResponseOptions { instructions: None, say })
+            }
+            36 => Input::AnnouncementSet { after: Duration::from_millis(u64::from(a)), text },
+            37 => [Input::AudioCommitted, Input::AudioCleared, Input::Muted(true), Input::ResponseCancelled(None)]
+                [usize::from(a % 4)]
+            .clone(),
+            38 => [Input::PeerLost, Input::PeerBack, Input::PeerBack][usize::from(a % 3)].clone(),
+            _ => Input::SettingsChanged(Box::new(SettingsPatch {
+                turn_mode: Some(if a.is_multiple_of(3) { TurnMode::Manual } else { TurnMode::Auto }),
+                speech_threshold: Some(f32::from(a % 100) / 50.0),
+                ..SettingsPatch::default()
+            })),
+        };
+        self.tell(input);
+    }
+
+    fn chunk(&mut self, response: ResponseId, segment: SegmentId, length: u16) {
+        let audio =
+            AudioChunk { payload: bytes::Bytes::new(), samples: u32::from(length % 8) * 1_600, clock_hz: 16_000 };
+        if self.model.fed.saturating_sub(self.model.released) < Duration::from_secs(6) {
+            let (stale, length) = (self.conversation.stale_facts(), audio.duration());
+            self.tell(Input::SpeechChunk { response, segment, audio });
+            self.model.fed += if self.conversation.stale_facts() == stale { length } else { Duration::ZERO };
+        }
+    }
+
+    /// What the history holds of each finished reply is what was heard of it.
+    fn check_history(&self) {
+        for item in self.conversation.history().items() {
+            if let Content::Reply { response, text, .. } = &item.content
+                && Some(*response) != self.model.current
+            {
+                assert_eq!(self.model.heard.get(&item.id), Some(&(*response, text.to_string())));
+            }
+        }
+    }
+
+    /// The server leaves; everything comes to its end.
+    fn leave(&mut self) {
+        let deadline = Time::from_ms(self.now + 20_000);
+        self.tell(Input::Draining { deadline });
+        for _ in 0..2_000 {
+            self.pass(11);
+        }
+        assert_eq!(self.model.closed, 1, "draining did not end");
+        assert_eq!(self.conversation.poll_timeout(), None);
+        self.tell(Input::Goodbye { flush: false });
+    }
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+fn run(seed: u16, steps: &[(u8, u16, u16)]) -> Vec<Output> {
+    let mut run = Run::new(seed);
+    for step in steps {
+        run.step(*step);
+    }
+    run.check_history();
+    run.leave();
+    run.check_history();
+    run.outputs
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens(seed: u16, steps in prop::collection::vec(any::<(u8, u16, u16)>(), STEPS)) {
+        let first = run(seed, &steps);
+        let second = run(seed, &steps);
+        prop_assert!(first == second, "the same facts gave other outputs");
+    }
+}
