@@ -129,13 +129,9 @@ impl Response {
             return Some(());
         }
         self.append(now, delta, history, outbox);
-        while let Some(range) = self.segmenter.next(self.script.text()) {
-            self.cut(range);
-        }
+        self.cut_ready(history);
         if self.script.text().len() > REPLY_BYTES_MAX {
             self.end_words(Status::Completed, history);
-        } else {
-            self.script.write(usize::MAX, false, history);
         }
         Some(())
     }
@@ -389,11 +385,17 @@ impl Response {
         self.words = Words::Complete(status);
     }
 
-    /// Cuts off what is left of the words, and ends the item.
-    fn cut_rest(&mut self, history: &mut History) {
+    /// Cuts off whole segments. The history follows segment by segment: at every delta it would be copied too often.
+    fn cut_ready(&mut self, history: &mut History) {
         while let Some(range) = self.segmenter.next(self.script.text()) {
             self.cut(range);
+            self.script.write(usize::MAX, false, history);
         }
+    }
+
+    /// Cuts off what is left of the words, and ends the item.
+    fn cut_rest(&mut self, history: &mut History) {
+        self.cut_ready(history);
         if let Some(range) = self.segmenter.flush(self.script.text()) {
             self.cut(range);
         }

@@ -237,7 +237,8 @@ impl Conversation {
                 Edge::Nothing
             }
             _ => {
-                let utterance = self.open_utterance(frame.start, frame.start);
+                let item = self.history.allocate();
+                let utterance = self.open_utterance(item, frame.start, frame.start);
                 self.user.voice = Voice::Recording { utterance, loudest: speech };
                 Edge::Nothing
             }
@@ -257,17 +258,12 @@ impl Conversation {
     fn begin_utterance(&mut self, start: AudioPos) {
         let item = self.history.allocate();
         self.outbox.event(Event::SpeechStarted { item, at: start });
-        let utterance = self.open_utterance_of(item, start, start.before(self.settings.preroll));
+        let utterance = self.open_utterance(item, start, start.before(self.settings.preroll));
         self.user.voice = Voice::Speaking(utterance);
         self.timers.set(Timer::AudioGap, Some(self.now + self.settings.audio_gap));
     }
 
-    fn open_utterance(&mut self, start: AudioPos, from: AudioPos) -> Utterance {
-        let item = self.history.allocate();
-        self.open_utterance_of(item, start, from)
-    }
-
-    fn open_utterance_of(&mut self, item: ItemId, start: AudioPos, from: AudioPos) -> Utterance {
+    fn open_utterance(&mut self, item: ItemId, start: AudioPos, from: AudioPos) -> Utterance {
         self.user.utterances = self.user.utterances.next();
         let id = self.user.utterances;
         let from = from.max(self.user.recognized_to);
@@ -392,12 +388,9 @@ impl Conversation {
             self.set_transcript_deadline();
             return Some(());
         }
-        let item = self.user.utterance(id)?.item;
-        // It broke while the user is still speaking. The words are lost, the rest of the utterance with them.
-        if !self.end_speech(StopReason::Committed) {
-            return None;
-        }
-        debug_assert!(self.user.awaited.back().is_some_and(|awaited| awaited.utterance.item == item));
+        // It broke while the user is still speaking: the words are lost, the rest of the utterance with them.
+        self.user.utterance(id)?;
+        self.end_speech(StopReason::Committed);
         let awaited = self.user.awaited.pop_back()?;
         self.give_up(&awaited, reason);
         self.set_transcript_deadline();

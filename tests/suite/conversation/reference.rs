@@ -152,11 +152,11 @@ impl Run {
             place,
         };
         let settings = Settings {
-            turn_mode: if seed % 5 == 0 { TurnMode::Manual } else { TurnMode::Auto },
-            barge_in: seed % 7 != 0,
-            speak: seed % 11 != 0,
-            playback_reports: seed % 2 == 0,
-            greeting: Arc::from(if seed % 3 == 0 { "Hello there." } else { "" }),
+            turn_mode: if seed.is_multiple_of(5) { TurnMode::Manual } else { TurnMode::Auto },
+            barge_in: !seed.is_multiple_of(7),
+            speak: !seed.is_multiple_of(11),
+            playback_reports: seed.is_multiple_of(2),
+            greeting: Arc::from(if seed.is_multiple_of(3) { "Hello there." } else { "" }),
             tools: Arc::from([tool("clock", ToolPlace::Server), tool("lamp", ToolPlace::Client)]),
             utterance_max: Duration::from_millis(3_000),
             ..Settings::default()
@@ -203,8 +203,11 @@ impl Run {
     fn step(&mut self, (kind, a, b): (u8, u16, u16)) {
         self.pass(u64::from(b % 120));
         // Mostly what lives, sometimes what is long gone.
-        let response =
-            if a % 17 == 0 { ResponseId(u32::from(b % 9)) } else { self.model.current.unwrap_or(self.model.newest) };
+        let response = if a.is_multiple_of(17) {
+            ResponseId(u32::from(b % 9))
+        } else {
+            self.model.current.unwrap_or(self.model.newest)
+        };
         let segment = SegmentId(self.model.spoken.saturating_sub(u32::from(a % 2)));
         let words = ["Well. ", "It is four, ", "maybe", " five degrees. ", "Dr. Oslo é", "\n- ", "世界。", ""];
         let text: Arc<str> = Arc::from(words[usize::from(b) % words.len()]);
@@ -214,7 +217,8 @@ impl Run {
             8 => return self.frames(a % 10, 0.5),
             9..12 => match self.model.finals.pop() {
                 Some((utterance, at)) => {
-                    let (text, language) = (Arc::from(if a % 4 == 0 { "" } else { "some words" }), Arc::from("en"));
+                    let (text, language) =
+                        (Arc::from(if a.is_multiple_of(4) { "" } else { "some words" }), Arc::from("en"));
                     Input::TranscriptFinal { utterance, at, text, language, confidence: 0.5 }
                 }
                 None => Input::RecognitionFailed { utterance: UtteranceId(u32::from(a % 40)), reason: "busy" },
@@ -222,17 +226,7 @@ impl Run {
             12..19 => Input::ReplyText { response, delta: text },
             19 => Input::ReplyFinished { response, usage: Usage { input_tokens: 1, output_tokens: u64::MAX } },
             20 => Input::ReplyFailed { response, reason: "broken" },
-            21..26 => {
-                let samples = u32::from(a % 8) * 1_600;
-                let audio = AudioChunk { payload: bytes::Bytes::new(), samples, clock_hz: 16_000 };
-                if self.model.fed.saturating_sub(self.model.released) < Duration::from_secs(6) {
-                    let stale = self.conversation.stale_facts();
-                    let length = audio.duration();
-                    self.tell(Input::SpeechChunk { response, segment, audio });
-                    self.model.fed += if self.conversation.stale_facts() == stale { length } else { Duration::ZERO };
-                }
-                return;
-            }
+            21..26 => return self.chunk(response, segment, a),
             26 => Input::SpeechFinished { response, segment },
             27 => Input::SpeechFailed { response, segment, reason: "broken" },
             28..31 => {
@@ -249,7 +243,7 @@ impl Run {
             },
             32 => {
                 let call = self.model.calls.pop().unwrap_or(CallId(u32::from(a % 5)));
-                Input::ToolFinished { call, output: text, failed: a % 2 == 0 }
+                Input::ToolFinished { call, output: text, failed: a.is_multiple_of(2) }
             }
             33 => {
                 let state =
@@ -257,9 +251,9 @@ impl Run {
                 let played = Duration::from_millis(u64::from(b)).min(self.model.sent);
                 Input::PlaybackProgress { response, played, state: state[usize::from(a % 4)] }
             }
-            34 => Input::TextEntered { text, system: a % 2 == 0 },
+            34 => Input::TextEntered { text, system: a.is_multiple_of(2) },
             35 => {
-                let say = (a % 3 == 0).then(|| Arc::from("These words."));
+                let say = (a.is_multiple_of(3)).then(|| Arc::from("These words."));
                 Input::ResponseRequested(ResponseOptions { instructions: None, say })
             }
             36 => Input::AnnouncementSet { after: Duration::from_millis(u64::from(a)), text },
@@ -268,12 +262,22 @@ impl Run {
             .clone(),
             38 => [Input::PeerLost, Input::PeerBack, Input::PeerBack][usize::from(a % 3)].clone(),
             _ => Input::SettingsChanged(Box::new(SettingsPatch {
-                turn_mode: Some(if a % 3 == 0 { TurnMode::Manual } else { TurnMode::Auto }),
+                turn_mode: Some(if a.is_multiple_of(3) { TurnMode::Manual } else { TurnMode::Auto }),
                 speech_threshold: Some(f32::from(a % 100) / 50.0),
                 ..SettingsPatch::default()
             })),
         };
         self.tell(input);
+    }
+
+    fn chunk(&mut self, response: ResponseId, segment: SegmentId, length: u16) {
+        let audio =
+            AudioChunk { payload: bytes::Bytes::new(), samples: u32::from(length % 8) * 1_600, clock_hz: 16_000 };
+        if self.model.fed.saturating_sub(self.model.released) < Duration::from_secs(6) {
+            let (stale, length) = (self.conversation.stale_facts(), audio.duration());
+            self.tell(Input::SpeechChunk { response, segment, audio });
+            self.model.fed += if self.conversation.stale_facts() == stale { length } else { Duration::ZERO };
+        }
     }
 
     /// What the history holds of each finished reply is what was heard of it.

@@ -11,7 +11,9 @@
 //! frames are written as runs (`ResponseAudio r1 500ms`), and records are left out unless the script says `records`.
 //! Times of outputs are checked to [`SLACK_MS`].
 
-use std::{collections::VecDeque, fmt::Write as _, sync::Arc, time::Duration};
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a script that cannot be read fails its test")]
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use floe::{
     audio::{AudioChunk, AudioPos},
@@ -153,90 +155,118 @@ impl Stage {
 
     fn act(&mut self, fact: &str) {
         let (verb, rest) = fact.split_once(' ').unwrap_or((fact, ""));
-        let (subject, detail) = rest.split_once(' ').unwrap_or((rest, ""));
-        let response = || ResponseId(number(subject.split('.').next().unwrap_or(""), 'r'));
-        let segment = || SegmentId(number(subject.split('.').nth(1).unwrap_or(""), 's'));
-        let input = match verb {
-            "speech" | "quiet" | "none" => {
-                let voice = match verb {
-                    "speech" => Some(0.9),
-                    "quiet" => Some(0.05),
-                    _ => None,
-                };
-                if self.voice.is_none() {
-                    self.frames = self.frames.max(self.now / FRAME_MS);
-                }
-                self.voice = voice;
-                return;
-            }
-            "stall" => return self.sends = false,
-            "records" => return self.records = true,
-            "partial" => {
-                let (stable, tail) = quoted(detail).split_once('|').map(|(a, b)| (Arc::from(a), Arc::from(b))).unwrap();
-                Input::TranscriptPartial { utterance: UtteranceId(number(subject, 'u')), stable, tail }
-            }
-            "final" => {
-                let utterance = UtteranceId(number(subject, 'u'));
-                let at = self.finals.iter().find(|(id, _)| *id == utterance).map_or(AudioPos(0), |(_, at)| *at);
-                let (text, language) = (Arc::from(quoted(detail)), Arc::from("en"));
-                Input::TranscriptFinal { utterance, at, text, language, confidence: 0.9 }
-            }
-            "unrecognized" => Input::RecognitionFailed { utterance: UtteranceId(number(subject, 'u')), reason: "busy" },
-            "text" => Input::ReplyText { response: response(), delta: Arc::from(quoted(detail)) },
-            "call" => Input::ToolCalled { response: response(), name: Arc::from(detail), arguments: Arc::from("{}") },
-            "finished" => Input::ReplyFinished { response: response(), usage: Usage::default() },
-            "failed" => Input::ReplyFailed { response: response(), reason: "unavailable" },
-            "result" => Input::ToolFinished {
-                call: CallId(number(subject, 'c')),
-                output: Arc::from(quoted(detail)),
-                failed: false,
-            },
+        match verb {
+            "speech" => self.hear(Some(0.9)),
+            "quiet" => self.hear(Some(0.05)),
+            "none" => self.hear(None),
+            "stall" => self.sends = false,
+            "records" => self.records = true,
             "audio" => {
-                let (response, segment) = (response(), segment());
-                for _ in 0..detail.trim_end_matches("ms").parse::<u64>().unwrap() / 20 {
-                    let audio =
-                        AudioChunk { payload: bytes::Bytes::from_static(&[0; 2]), samples: 320, clock_hz: 16_000 };
-                    self.tell(Input::SpeechChunk { response, segment, audio });
+                let (subject, duration) = rest.split_once(' ').unwrap();
+                for _ in 0..duration.trim_end_matches("ms").parse::<u64>().unwrap() / 20 {
+                    self.tell(chunk_of(subject));
                 }
-                return;
             }
-            "spoken" => Input::SpeechFinished { response: response(), segment: segment() },
-            "unspoken" => Input::SpeechFailed { response: response(), segment: segment(), reason: "broken" },
-            "played" | "flushed" => {
-                let state = if verb == "played" { PlaybackState::Playing } else { PlaybackState::Flushed };
-                Input::PlaybackProgress { response: response(), played: Duration::from_millis(ms(detail)), state }
+            _ => {
+                let input = self.of_client(verb, rest).or_else(|| self.of_engine(verb, rest));
+                self.tell(input.unwrap_or_else(|| panic!("no such fact: {fact}")));
             }
-            "type" => Input::TextEntered { text: Arc::from(quoted(rest)), system: false },
+        }
+    }
+
+    fn hear(&mut self, voice: Option<f32>) {
+        if self.voice.is_none() {
+            self.frames = self.frames.max(self.now / FRAME_MS);
+        }
+        self.voice = voice;
+    }
+
+    fn of_client(&self, verb: &str, rest: &str) -> Option<Input> {
+        let words = || Arc::from(quoted(rest));
+        Some(match verb {
+            "type" => Input::TextEntered { text: words(), system: false },
             "request" => Input::ResponseRequested(ResponseOptions::default()),
-            "say" => {
-                Input::ResponseRequested(ResponseOptions { say: Some(Arc::from(quoted(rest))), instructions: None })
-            }
+            "say" => Input::ResponseRequested(ResponseOptions { say: Some(words()), instructions: None }),
             "cancel" => Input::ResponseCancelled(None),
             "commit" => Input::AudioCommitted,
             "clear" => Input::AudioCleared,
             "mute" => Input::Muted(true),
-            "announce" => {
-                Input::AnnouncementSet { after: Duration::from_millis(ms(subject)), text: Arc::from(quoted(detail)) }
+            "played" | "flushed" => {
+                let state = if verb == "played" { PlaybackState::Playing } else { PlaybackState::Flushed };
+                let (response, played) = rest.split_once(' ')?;
+                let played = Duration::from_millis(ms(played));
+                Input::PlaybackProgress { response: ResponseId(number(response, 'r')), played, state }
             }
-            "hush" => Input::AnnouncementsCancelled,
             "patch" => {
                 let mut settings = Settings::clone(self.conversation.settings());
-                set(&mut settings, subject);
+                set(&mut settings, rest);
+                let (turn_mode, silence, speak) =
+                    (Some(settings.turn_mode), Some(settings.silence), Some(settings.speak));
                 Input::SettingsChanged(Box::new(SettingsPatch {
-                    turn_mode: Some(settings.turn_mode),
-                    silence: Some(settings.silence),
-                    speak: Some(settings.speak),
+                    turn_mode,
+                    silence,
+                    speak,
                     ..SettingsPatch::default()
                 }))
             }
             "lost" => Input::PeerLost,
             "back" => Input::PeerBack,
-            "draining" => Input::Draining { deadline: Time::from_ms(ms(subject)) },
-            "goodbye" => Input::Goodbye { flush: subject == "flush" },
-            _ => panic!("no such fact: {fact}"),
-        };
-        self.tell(input);
+            "draining" => Input::Draining { deadline: Time::from_ms(ms(rest)) },
+            "goodbye" => Input::Goodbye { flush: rest == "flush" },
+            _ => return None,
+        })
     }
+
+    fn of_engine(&self, verb: &str, rest: &str) -> Option<Input> {
+        let (subject, detail) = rest.split_once(' ').unwrap_or((rest, ""));
+        let words = || Arc::from(quoted(detail));
+        let utterance = || UtteranceId(number(subject, 'u'));
+        Some(match verb {
+            "partial" => {
+                let (stable, tail) = quoted(detail).split_once('|')?;
+                Input::TranscriptPartial { utterance: utterance(), stable: Arc::from(stable), tail: Arc::from(tail) }
+            }
+            "final" => {
+                let asked = self.finals.iter().find(|(id, _)| *id == utterance());
+                let (utterance, at) = (utterance(), asked.map_or(AudioPos(0), |(_, at)| *at));
+                let language = Arc::from("en");
+                Input::TranscriptFinal { utterance, at, text: words(), language, confidence: 0.9 }
+            }
+            "unrecognized" => Input::RecognitionFailed { utterance: utterance(), reason: "busy" },
+            "text" => Input::ReplyText { response: place(subject).0, delta: words() },
+            "call" => {
+                let (name, arguments) = (Arc::from(detail), Arc::from("{}"));
+                Input::ToolCalled { response: place(subject).0, name, arguments }
+            }
+            "finished" => Input::ReplyFinished { response: place(subject).0, usage: Usage::default() },
+            "failed" => Input::ReplyFailed { response: place(subject).0, reason: "unavailable" },
+            "result" => Input::ToolFinished { call: CallId(number(subject, 'c')), output: words(), failed: false },
+            "spoken" => {
+                let (response, segment) = place(subject);
+                Input::SpeechFinished { response, segment }
+            }
+            "unspoken" => {
+                let (response, segment) = place(subject);
+                Input::SpeechFailed { response, segment, reason: "broken" }
+            }
+            "announce" => Input::AnnouncementSet { after: Duration::from_millis(ms(subject)), text: words() },
+            "hush" => Input::AnnouncementsCancelled,
+            _ => return None,
+        })
+    }
+}
+
+/// 20 ms of speech.
+fn chunk_of(subject: &str) -> Input {
+    let (response, segment) = place(subject);
+    let audio = AudioChunk { payload: bytes::Bytes::from_static(&[0; 2]), samples: 320, clock_hz: 16_000 };
+    Input::SpeechChunk { response, segment, audio }
+}
+
+/// A reply, and a segment of it if one is named.
+fn place(subject: &str) -> (ResponseId, SegmentId) {
+    let (response, segment) = subject.split_once('.').unwrap_or((subject, "s0"));
+    (ResponseId(number(response, 'r')), SegmentId(number(segment, 's')))
 }
 
 /// An output as a script writes it.
@@ -294,21 +324,18 @@ fn describe(output: &Output) -> String {
 
 /// An item as a script writes it.
 pub(crate) fn brief(item: &floe::conversation::Item) -> String {
-    let mut line = String::new();
-    let written = match &item.content {
-        Content::Speech { text, .. } => write!(line, "user\"{}\"", text.as_deref().unwrap_or("?")),
-        Content::UserText(text) => write!(line, "typed\"{text}\""),
-        Content::SystemText(text) => write!(line, "system\"{text}\""),
+    match &item.content {
+        Content::Speech { text, .. } => format!("user\"{}\"", text.as_deref().unwrap_or("?")),
+        Content::UserText(text) => format!("typed\"{text}\""),
+        Content::SystemText(text) => format!("system\"{text}\""),
         Content::Reply { text, interrupted, .. } => {
-            write!(line, "reply\"{text}{}\"", if *interrupted { "--" } else { "" })
+            format!("reply\"{text}{}\"", if *interrupted { "--" } else { "" })
         }
-        Content::ToolCall { call, name, .. } => write!(line, "call:{call}:{name}"),
+        Content::ToolCall { call, name, .. } => format!("call:{call}:{name}"),
         Content::ToolOutput { call, failed, .. } => {
-            write!(line, "output:{call}{}", if *failed { ":failed" } else { "" })
+            format!("output:{call}{}", if *failed { ":failed" } else { "" })
         }
-    };
-    written.unwrap();
-    line
+    }
 }
 
 /// The beginning and the length of a run of audio that goes on.
