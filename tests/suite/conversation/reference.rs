@@ -19,6 +19,11 @@ use proptest::prelude::*;
 const STEPS: usize = 500;
 const CASES: u32 = 250;
 
+const WORDS: [&str; 8] = ["Well. ", "It is four, ", "maybe", " five degrees. ", "Dr. Oslo é", "\n- ", "世界。", ""];
+
+const STATES: [PlaybackState; 4] =
+    [PlaybackState::Playing, PlaybackState::Paused, PlaybackState::Drained, PlaybackState::Flushed];
+
 /// What is known from the outputs alone, and what they must satisfy.
 #[derive(Default)]
 struct Model {
@@ -28,7 +33,8 @@ struct Model {
     shown: String,
     /// The store: each item of a finished reply, as far as it was heard.
     heard: BTreeMap<ItemId, (ResponseId, String)>,
-    spoken: u32,
+    /// Its segments at the voice: words, audio so far, and whether that is all of it.
+    segments: Vec<(String, Duration, bool)>,
     fed: Duration,
     released: Duration,
     sent: Duration,
@@ -74,10 +80,10 @@ impl Model {
                     }
                 }
             }
-            Command::Speak { response, segment, .. } => {
+            Command::Speak { response, segment, text, .. } => {
                 assert_eq!(Some(*response), self.current);
-                self.spoken += 1;
-                assert_eq!(segment.0, self.spoken, "segments are spoken in order");
+                self.segments.push((text.to_string(), Duration::ZERO, false));
+                assert_eq!(segment.0 as usize, self.segments.len(), "segments are spoken in order");
             }
             Command::RunTool { response, call, .. } => {
                 assert_eq!(Some(*response), self.current);
@@ -115,10 +121,12 @@ impl Model {
                 self.released += chunk.duration();
                 assert!(self.released - self.sent <= settings.in_flight_max, "more in flight than there is credit for");
             }
-            Event::PlaybackFlushed { response, heard, .. } => {
+            Event::PlaybackFlushed { response, heard, heard_text } => {
                 assert_eq!(Some(*response), self.current);
+                self.check_heard(*heard, &squeeze(heard_text));
                 assert!(*heard <= self.sent, "heard what was never sent");
             }
+            Event::Problem { code: "speech_failed", .. } => self.end_segment(),
             Event::ResponseDone { response, status, text, .. } => {
                 assert_eq!(self.current.take(), Some(*response), "a reply ended twice, or never began");
                 assert!(self.shown.starts_with(&**text), "{text:?} is not a beginning of {:?}", self.shown);
@@ -130,6 +138,27 @@ impl Model {
             }
             _ => {}
         }
+    }
+}
+
+impl Model {
+    fn end_segment(&mut self) {
+        self.segments.iter_mut().find(|(_, _, whole)| !whole).expect("a segment ended that never began").2 = true;
+    }
+
+    /// Heard are all segments that were played whole, and at most a part of the next.
+    fn check_heard(&self, mut played: Duration, words: &str) {
+        let mut least = String::new();
+        for (text, audio, whole) in &self.segments {
+            if !whole || *audio > played {
+                let most = format!("{least}{}", squeeze(text));
+                assert!(most.starts_with(words), "heard {words:?}, at most {most:?}");
+                break;
+            }
+            played -= *audio;
+            least += &squeeze(text);
+        }
+        assert!(words.starts_with(&least), "heard {words:?}, at least {least:?}");
     }
 }
 
@@ -208,9 +237,9 @@ impl Run {
         } else {
             self.model.current.unwrap_or(self.model.newest)
         };
-        let segment = SegmentId(self.model.spoken.saturating_sub(u32::from(a % 2)));
-        let words = ["Well. ", "It is four, ", "maybe", " five degrees. ", "Dr. Oslo é", "\n- ", "世界。", ""];
-        let text: Arc<str> = Arc::from(words[usize::from(b) % words.len()]);
+        let at_voice = self.model.segments.iter().take_while(|(_, _, whole)| *whole).count() + 1;
+        let segment = SegmentId(at_voice as u32 + u32::from(a.is_multiple_of(13)));
+        let text: Arc<str> = Arc::from(WORDS[usize::from(b) % WORDS.len()]);
         let input = match kind % 40 {
             0..4 => return self.frames(a % 30, 0.9),
             4..8 => return self.frames(a % 50, 0.1),
@@ -227,7 +256,13 @@ impl Run {
             19 => Input::ReplyFinished { response, usage: Usage { input_tokens: 1, output_tokens: u64::MAX } },
             20 => Input::ReplyFailed { response, reason: "broken" },
             21..26 => return self.chunk(response, segment, a),
-            26 => Input::SpeechFinished { response, segment },
+            26 => {
+                if self.model.current == Some(response) && segment.0 as usize == at_voice.min(self.model.segments.len())
+                {
+                    self.model.end_segment();
+                }
+                Input::SpeechFinished { response, segment }
+            }
             27 => Input::SpeechFailed { response, segment, reason: "broken" },
             28..31 => {
                 let duration = self.model.released - self.model.sent;
@@ -246,16 +281,14 @@ impl Run {
                 Input::ToolFinished { call, output: text, failed: a.is_multiple_of(2) }
             }
             33 => {
-                let state =
-                    [PlaybackState::Playing, PlaybackState::Paused, PlaybackState::Drained, PlaybackState::Flushed];
                 let played = Duration::from_millis(u64::from(b)).min(self.model.sent);
-                Input::PlaybackProgress { response, played, state: state[usize::from(a % 4)] }
+                Input::PlaybackProgress { response, played, state: STATES[usize::from(a % 4)] }
             }
             34 => Input::TextEntered { text, system: a.is_multiple_of(2) },
-            35 => {
-                let say = (a.is_multiple_of(3)).then(|| Arc::from("These words."));
-                Input::ResponseRequested(ResponseOptions { instructions: None, say })
-            }
+            35 => Input::ResponseRequested(ResponseOptions {
+                instructions: None,
+                say: a.is_multiple_of(3).then(|| Arc::from("These words.")),
+            }),
             36 => Input::AnnouncementSet { after: Duration::from_millis(u64::from(a)), text },
             37 => [Input::AudioCommitted, Input::AudioCleared, Input::Muted(true), Input::ResponseCancelled(None)]
                 [usize::from(a % 4)]
@@ -276,7 +309,10 @@ impl Run {
         if self.model.fed.saturating_sub(self.model.released) < Duration::from_secs(6) {
             let (stale, length) = (self.conversation.stale_facts(), audio.duration());
             self.tell(Input::SpeechChunk { response, segment, audio });
-            self.model.fed += if self.conversation.stale_facts() == stale { length } else { Duration::ZERO };
+            if self.conversation.stale_facts() == stale {
+                self.model.fed += length;
+                self.model.segments[segment.0 as usize - 1].1 += length;
+            }
         }
     }
 
