@@ -16,7 +16,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build and serve on http://localhost:8080
-	@$(CARGO) build --release --quiet --bin floe
+	@$(CARGO) build --release --bin floe
 	@exec $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/floe serve $(ARGS)
 
 test: lint test-rust test-bare test-web deny ## Everything CI runs
