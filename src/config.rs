@@ -78,9 +78,23 @@ pub enum Error {
     /// A flag is not `key=value`.
     #[error("--set wants key=value, such as --set stt.workers=2; {0:?} has no \"=\"")]
     NoValue(String),
+    /// The file is no TOML.
+    #[error("the file is not TOML: {0}")]
+    Syntax(Box<figment::Error>),
     /// A value does not fit.
-    #[error("{0}")]
-    Value(Box<figment::Error>),
+    #[error("{name}: {kind}{}", origin(.place))]
+    Value {
+        /// Which key.
+        name: String,
+        /// What is wrong with it.
+        kind: Box<figment::error::Kind>,
+        /// Where it was set.
+        place: Option<&'static str>,
+    },
+}
+
+fn origin(place: &Option<&'static str>) -> String {
+    place.map(|place| format!(" (set by {place})")).unwrap_or_default()
 }
 
 fn suggestion(near: &Option<String>) -> String {
@@ -107,7 +121,8 @@ pub fn load(
     if let Some(path) = file {
         let text =
             std::fs::read_to_string(path).map_err(|source| Error::File { path: path.display().to_string(), source })?;
-        let tree: Dict = Figment::from(Toml::string(&text)).extract().map_err(|error| Error::Value(Box::new(error)))?;
+        let tree: Dict =
+            Figment::from(Toml::string(&text)).extract().map_err(|error| Error::Syntax(Box::new(error)))?;
         for (name, value) in flatten(&tree, &keys) {
             known(&keys, &name, "file", |key| key.name.clone())?;
             values.insert(name, (value, "file"));
@@ -144,7 +159,11 @@ fn extract(keys: &[Key], values: BTreeMap<String, (Value, &'static str)>) -> Res
         set.insert(name.clone(), (shown, place));
         figment = figment.merge(Serialized::default(&name, value));
     }
-    let config = figment.extract().map_err(|error| Error::Value(Box::new(error)))?;
+    let config = figment.extract().map_err(|error| {
+        let name = error.path.join(".");
+        let place = set.get(&name).map(|(_, place)| *place);
+        Error::Value { name, kind: Box::new(error.kind), place }
+    })?;
     Ok(Loaded { config, set })
 }
 

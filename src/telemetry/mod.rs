@@ -1,5 +1,7 @@
 //! Logs and metrics. Nothing a user says ever reaches either.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -42,7 +44,8 @@ pub fn start(config: &Config) -> Result<(), BadFilter> {
     let quiet = format!("{},{QUIET}", config.log);
     let filter = EnvFilter::try_new(quiet).map_err(|_| BadFilter(config.log.clone()))?;
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match config.log_format {
         LogFormat::Human => registry.with(layer.with_target(false)).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),

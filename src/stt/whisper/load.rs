@@ -43,7 +43,8 @@ impl std::fmt::Debug for Whisper {
 }
 
 impl Whisper {
-    /// Loads the model and warms up every worker. Blocks meanwhile: 0.1 s for the bundled model, seconds for big ones.
+    /// Loads the model and warms up every worker. Blocks meanwhile: 0.2 s for the bundled model and two workers, seconds for
+    /// big ones.
     /// Errors say what to change: the processor, the file or the configuration.
     pub fn load(model: &Path, config: &Config) -> Result<Self, Error> {
         check_processor()?;
@@ -113,7 +114,7 @@ impl SpeechToText for Whisper {
     }
 }
 
-const FIX: &str = "run `floe models fetch base.en` or set stt.model to a model file";
+const FIX: &str = "set stt.model (FLOE_STT_MODEL) to a whisper.cpp model file; models/floe-demo.en.bin comes with Floe";
 
 /// Every real model is larger than this. What is smaller ends before its weights, and whisper.cpp takes such a file for one of
 /// its own test models: it loads, and never says a word.

@@ -66,6 +66,29 @@ async fn said(server: &Server, text: &str) -> Vec<f32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_timer_speaks_up_by_itself() {
+    let (server, _) = server().await;
+    let mut request = server.stream().into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    socket.send(Message::text("{\"type\":\"hello\",\"framing\":\"raw\"}")).await.unwrap();
+    let words = json!({ "type": "text", "text": "set a timer for two seconds", "reply": true });
+    socket.send(Message::text(words.to_string())).await.unwrap();
+    let mut replies = Vec::new();
+    while replies.len() < 2 {
+        let message = time::timeout(Duration::from_secs(20), socket.next()).await.unwrap().unwrap().unwrap();
+        let Message::Text(text) = message else { continue };
+        let event: Value = serde_json::from_str(&text).unwrap();
+        if event["type"] == "reply.done" {
+            assert_eq!(event["status"], "completed", "{event}");
+            replies.push(event["text"].as_str().unwrap().to_lowercase());
+        }
+    }
+    assert!(replies[0].contains("2 seconds"), "{replies:?}");
+    assert!(replies[1].contains("timer") && replies[1].contains("over"), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_says_is_what_it_was_to_say() {
     let (server, engines) = server().await;
     let sentences = ["what time is it", "thank you very much", "what is the weather in Boston", "tell me about travel"];

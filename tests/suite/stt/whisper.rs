@@ -224,7 +224,7 @@ fn a_missing_or_foreign_model_file_names_the_fix() {
         let config = stt::Config { model: folder.path().join(name), ..stt::Config::default() };
         let error = stt::engine(&config).map(drop).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Rejected, "{name}");
-        assert!(error.message.contains("floe models fetch base.en"), "{name}: {error}");
+        assert!(error.message.contains("FLOE_STT_MODEL"), "{name}: {error}");
     }
 }
 
