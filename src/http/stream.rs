@@ -1,6 +1,6 @@
 //! `GET /v1/stream`: from a request to a session in the `floe.v1` dialect.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::{
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{self, Instant};
 use tracing::Instrument as _;
 
@@ -112,15 +112,13 @@ async fn connection(app: App, permit: Permit, id: SessionId, socket: WebSocket) 
         drain_grace: app.drain_grace,
     };
     let attachment = Attachment { receiver, sender };
-    let ran = AssertUnwindSafe(session::run(start, app.engines.clone(), attachment)).catch_unwind().await;
-    let outcome = match ran {
-        Ok(Ok(())) => "ended",
-        Ok(Err(error)) => {
+    let outcome = match session::run(start, app.engines.clone(), attachment).await {
+        Ok(session::Ended::Orderly) => "ended",
+        Ok(session::Ended::Panicked) => "panicked",
+        Err(error) => {
             tracing::warn!(%error, "the session could not begin");
             "refused"
         }
-        // The socket went down with the session: the client sees 1006 and connects again.
-        Err(_panic) => "panicked",
     };
     drop(permit);
     metrics::sessions(app.registry.sessions());

@@ -82,6 +82,13 @@ impl Outbox {
     pub(crate) async fn room(&self) -> Option<mpsc::Permit<'_, Parcel>> {
         self.parcels.reserve().await.ok()
     }
+
+    /// A close frame, if there is room at once; otherwise the client has not read for long and learns from the lost
+    /// connection.
+    pub(crate) fn last_words(&self, code: u16, reason: &str) {
+        let outgoing = Outgoing::Close(code, reason.to_owned());
+        let _full = self.parcels.try_send(Parcel { outgoing, audio: None });
+    }
 }
 
 /// Writes parcels until there are no more, the socket breaks, or it takes nothing for too long. Ends after a close.

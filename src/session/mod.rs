@@ -3,9 +3,9 @@
 //! The loop awaits only in its select, and never awaits a send. It knows nothing of turn-taking: every rule is in
 //! [`conversation`](crate::conversation).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{Sink, Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Sink, Stream, StreamExt as _};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -78,8 +78,9 @@ pub struct Start {
     pub drain_grace: Duration,
 }
 
-/// Runs one session to its end. Dropping the future ends it at once, with everything it started.
-pub async fn run<R, W>(start: Start, engines: Engines, socket: Attachment<R, W>) -> Result<(), audio::Error>
+/// Runs one session to its end. Dropping the future ends it at once, with everything it started. A panic inside ends this
+/// session only, with close code 1011.
+pub async fn run<R, W>(start: Start, engines: Engines, socket: Attachment<R, W>) -> Result<Ended, audio::Error>
 where
     R: Stream<Item = Received> + Send + Unpin + 'static,
     W: Sink<Outgoing> + Send + Unpin + 'static,
@@ -107,10 +108,28 @@ where
         session.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
     }
     session.drain_outputs();
-    session.serve(receiver, outbox, queue, &start.draining, start.drain_grace).await;
+    let serving = session.serve(receiver, &outbox, queue, &start.draining, start.drain_grace);
+    let mut ended = Ended::Orderly;
+    if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
+        ended = Ended::Panicked;
+        // A bug, and its blast radius: this session. The panic hook has told the log where.
+        metrics::closed(close::INTERNAL);
+        outbox.last_words(close::INTERNAL, "the server broke; connect again");
+    }
+    // Without the sender the writer ends once it has written everything.
+    drop(outbox);
     // The writer still has the last messages and the close frame: it ends by itself, within its own timeout.
-    let _ended = time::timeout(WRITE_TIMEOUT, tasks.join_next()).await;
-    Ok(())
+    let _written = time::timeout(WRITE_TIMEOUT, tasks.join_next()).await;
+    Ok(ended)
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody hung up, in whatever way.
+    Orderly,
+    /// A bug ended it.
+    Panicked,
 }
 
 /// The state of one session.
@@ -144,7 +163,7 @@ impl Session {
     async fn serve<R: Stream<Item = Received> + Unpin>(
         &mut self,
         mut receiver: R,
-        outbox: Outbox,
+        outbox: &Outbox,
         mut facts: mpsc::Receiver<Input>,
         draining: &CancellationToken,
         drain_grace: Duration,
@@ -192,8 +211,6 @@ impl Session {
                 self.close(close::OVERLOADED, "the client reads too slowly");
             }
         }
-        // The close frame is in the writer's hands; without the sender it ends after writing it.
-        drop(outbox);
     }
 
     /// Tells the core what was heard, as far as it listens.
@@ -356,6 +373,9 @@ fn farewell(reason: CloseReason) -> &'static str {
 fn now() -> Instant {
     Instant::now()
 }
+
+// That a bug ends one session and not the server depends on it.
+const _: () = assert!(cfg!(panic = "unwind"), "Floe needs panic = \"unwind\"");
 
 /// Facts from engines and the writer that the loop has not taken yet. When full, engines and writer wait.
 const FACTS_MAX: usize = 64;

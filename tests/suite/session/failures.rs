@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use floe::{
     agent::{ChatModel, Delta, Request},
+    audio::FRAME_SAMPLES,
     engine::{Error, ErrorKind},
     stt::scripted::Scripted,
+    vad::VoiceActivity,
 };
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
 use serde_json::json;
@@ -44,6 +46,24 @@ async fn a_failing_agent_becomes_a_spoken_apology() {
         assert!(told, "the failure is an event as well: {:?}", kinds(&said));
         peer.hang_up().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_ends_its_own_session_with_1011() {
+    struct Buggy;
+    impl VoiceActivity for Buggy {
+        fn probability(&mut self, _: &[f32; FRAME_SAMPLES]) -> f32 {
+            panic!("a bug in the loop")
+        }
+
+        fn reset(&mut self) {}
+    }
+    let mut engines = engines(&[], rhythm(50, 5, 4));
+    engines.vad = Arc::new(|| Box::new(Buggy));
+    let mut peer = Peer::plain(engines);
+    peer.frame(false).await;
+    let said = peer.rest().await;
+    assert_eq!(said.last(), Some(&Said::Close(1011)), "{said:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,7 @@ impl Peer {
         };
         let mut tasks = JoinSet::new();
         let socket = Attachment { receiver: ReceiverStream::new(incoming), sender };
-        tasks.spawn(async move { session::run(start, engines, socket).await.expect("the formats are good") });
+        tasks.spawn(async move { session::run(start, engines, socket).await.map(drop).expect("the formats are good") });
         Self { to: Some(to), from, tasks, draining, sequence: 0 }
     }
 
