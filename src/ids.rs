@@ -28,6 +28,7 @@ impl fmt::Display for SessionId {
 }
 
 /// Ids inside a session are counters from 1, given out by the conversation: the same facts always give the same ids.
+/// Items and calls that a client brings along are named by its codec, from the other half of the range.
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident, $letter:literal) => {
         $(#[$doc])*
@@ -39,6 +40,12 @@ macro_rules! counter {
             #[must_use]
             pub fn next(self) -> Self {
                 Self(self.0.wrapping_add(1))
+            }
+
+            /// The `n`th id that a codec gives to something its client brings along. Never one of the conversation's own.
+            #[must_use]
+            pub const fn of_client(n: u32) -> Self {
+                Self(n | 1 << 31)
             }
         }
 

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{settings::SettingsPatch, time::Time};
+use super::{item::Content, settings::SettingsPatch, time::Time};
 use crate::{
-    audio::{AudioChunk, AudioPos},
+    audio::{AudioChunk, AudioPos, Format},
     ids::{CallId, ItemId, ResponseId, SegmentId, UtteranceId},
 };
 
@@ -21,14 +21,36 @@ pub enum Input {
         /// A note to the agent rather than the user's words.
         system: bool,
     },
+    /// The client puts an item into the history. Answered by [`Event::ItemAdded`](super::Event::ItemAdded) or
+    /// [`Event::ItemRefused`](super::Event::ItemRefused). Nobody answers it unless a reply is requested.
+    ItemInserted {
+        /// Its id, [of the client](ItemId::of_client).
+        item: ItemId,
+        /// Where.
+        place: Place,
+        /// What.
+        content: Content,
+    },
+    /// The client takes an item out of the history. Answered by [`Event::ItemDeleted`](super::Event::ItemDeleted) or a
+    /// refusal. A reply in progress that wrote it is cancelled.
+    ItemDeleted(ItemId),
+    /// Of this item of a reply, no more than `heard` came out of the client's speaker: its words are cut to what was heard.
+    /// Answered by [`Event::ItemTruncated`](super::Event::ItemTruncated) or a refusal. More than was sent counts as all.
+    ItemTruncated {
+        /// Which.
+        item: ItemId,
+        /// How much of the item's own audio.
+        heard: Duration,
+    },
     /// Everything recorded since the last commit is a turn (push-to-talk released), or the running utterance ends now.
     AudioCommitted,
     /// Uncommitted audio is to be forgotten.
     AudioCleared,
     /// The client stopped or resumed sending its microphone.
     Muted(bool),
-    /// A reply is wanted now. A reply in progress is cancelled first.
-    ResponseRequested(ResponseOptions),
+    /// A reply is wanted now. Answered by [`Event::ResponseStarted`](super::Event::ResponseStarted) or
+    /// [`Event::ResponseRefused`](super::Event::ResponseRefused).
+    ResponseRequested(Box<ResponseOptions>),
     /// A reply is to stop; `None` means the current one.
     ResponseCancelled(Option<ResponseId>),
     /// The client told what it has played.
@@ -104,6 +126,8 @@ pub enum Input {
         response: ResponseId,
         /// What it cost.
         usage: Usage,
+        /// Why it stopped.
+        stop: AgentStop,
     },
     /// The agent failed.
     ReplyFailed {
@@ -189,12 +213,75 @@ pub enum Input {
 }
 
 /// How a requested reply differs from an ordinary one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResponseOptions {
-    /// Replaces the instructions for this reply.
-    pub instructions: Option<Arc<str>>,
+    /// Chosen by whoever asks; comes back with the answer. 0 = nobody waits for one.
+    pub tag: u64,
     /// These very words are to be said; the agent is not asked.
     pub say: Option<Arc<str>>,
+    /// Settings of this reply only.
+    pub patch: SettingsPatch,
+    /// What becomes of a reply in progress.
+    pub busy: Busy,
+    /// What the agent is shown.
+    pub context: Context,
+    /// The reply belongs to the conversation, or stands beside it: then it takes nobody's floor, is interrupted by nobody,
+    /// and leaves no trace in the history.
+    pub aside: bool,
+    /// The format of its speech, if it is not the session's.
+    pub format: Option<Format>,
+}
+
+/// What becomes of a reply in progress when another is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Busy {
+    /// It is cancelled.
+    #[default]
+    Replace,
+    /// It goes on, and the request is refused.
+    Refuse,
+}
+
+/// What the agent is shown for a requested reply.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Context {
+    /// The conversation so far.
+    #[default]
+    History,
+    /// These and nothing else. Items that do not stand are left out.
+    Only(Vec<ContextItem>),
+}
+
+/// A piece of a [`Context`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum ContextItem {
+    /// An item of the conversation.
+    Existing(ItemId),
+    /// Something said for this purpose.
+    New(Content),
+}
+
+/// Where an item is put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// After everything.
+    End,
+    /// Before everything.
+    Front,
+    /// After this one.
+    After(ItemId),
+}
+
+/// Why an agent stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AgentStop {
+    /// It has said everything, or wants its tools.
+    #[default]
+    Finished,
+    /// It wrote as many tokens as it may.
+    TokensMax,
+    /// Its own filter stopped it.
+    Filtered,
 }
 
 /// What a client's player is doing.

@@ -7,10 +7,10 @@ use crate::{
     ids::{CallId, ItemId, ResponseId, UtteranceId},
 };
 
-/// One entry, in order of its beginning.
+/// One entry, in order of its beginning, or where a client put it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// Its id; greater than those of all earlier items.
+    /// Its id, unique within the conversation.
     pub id: ItemId,
     /// What it is.
     pub content: Content,
@@ -38,8 +38,8 @@ pub enum Content {
     SystemText(Arc<str>),
     /// The assistant's words.
     Reply {
-        /// The response that made them.
-        response: ResponseId,
+        /// The response that made them; `None` if a client put them in.
+        response: Option<ResponseId>,
         /// The words: all of them while the reply goes on; cut to what was heard if it was interrupted.
         text: Arc<str>,
         /// Whether it was cut off by the user, the client or a failure.
@@ -47,8 +47,8 @@ pub enum Content {
     },
     /// The agent called a tool.
     ToolCall {
-        /// The response within which.
-        response: ResponseId,
+        /// The response within which; `None` if a client put it in.
+        response: Option<ResponseId>,
         /// Which call.
         call: CallId,
         /// Name of the tool.

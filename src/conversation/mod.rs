@@ -26,10 +26,12 @@ mod user_turn;
 use std::{collections::VecDeque, sync::Arc};
 
 pub use history::History;
-pub use input::{Input, PlaybackState, ResponseOptions, Usage};
+pub use input::{AgentStop, Busy, Context, ContextItem, Input, PlaybackState, Place, ResponseOptions, Usage};
 pub use item::{Content, Item};
-pub use output::{CloseReason, Command, Event, Output, Record, ReplyRequest, Status, StopReason, Timings};
-pub use settings::{Settings, SettingsPatch, ToolPlace, ToolSpec, TurnMode};
+pub use output::{
+    CloseReason, Command, Event, ItemRefusal, Output, Record, ReplyRequest, ResponseRefusal, Status, StopReason, Timings,
+};
+pub use settings::{ClientCalls, Delivery, Settings, SettingsPatch, ToolChoice, ToolPlace, ToolSpec, TurnMode};
 pub use time::Time;
 pub use timer::Timer;
 

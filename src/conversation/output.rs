@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{input::Usage, item::Item, settings::Settings};
+use super::{
+    input::{AgentStop, Usage},
+    item::Item,
+    settings::Settings,
+};
 use crate::{
-    audio::{AudioChunk, AudioPos},
+    audio::{AudioChunk, AudioPos, Format},
     ids::{CallId, ItemId, ResponseId, SegmentId, UtteranceId},
 };
 
@@ -69,6 +73,10 @@ pub enum Command {
         text: Arc<str>,
         /// In which voice.
         voice: Arc<str>,
+        /// How fast, 1 = as the voice likes.
+        speed: f32,
+        /// In which format, if not the session's.
+        format: Option<Format>,
     },
     /// Stop everything that works for a reply: agent, tools and voice.
     CancelResponse {
@@ -104,8 +112,6 @@ pub struct ReplyRequest {
     pub history: Vec<Item>,
     /// The settings this reply began with.
     pub settings: Arc<Settings>,
-    /// Replaces `settings.instructions` for this reply.
-    pub instructions: Option<Arc<str>>,
     /// False in the last round allowed: the agent must answer in words.
     pub may_call_tools: bool,
 }
@@ -177,11 +183,26 @@ pub enum Event {
         response: ResponseId,
         /// The user item it answers, if any.
         turn: Option<ItemId>,
+        /// The tag of the request; 0 if nobody asked for it.
+        tag: u64,
+        /// Its settings.
+        settings: Arc<Settings>,
+        /// Whether it stands beside the conversation.
+        aside: bool,
     },
-    /// More of its words, as written.
+    /// No reply was begun.
+    ResponseRefused {
+        /// The tag of the request.
+        tag: u64,
+        /// Why.
+        reason: ResponseRefusal,
+    },
+    /// More of its words, as written. The first of an item announces it: it stands after everything announced before.
     ResponseText {
         /// Of which reply.
         response: ResponseId,
+        /// Of which item: a reply has one per round with words.
+        item: ItemId,
         /// The words.
         delta: Arc<str>,
     },
@@ -189,6 +210,8 @@ pub enum Event {
     ResponseAudio {
         /// Of which reply.
         response: ResponseId,
+        /// Of which item.
+        item: ItemId,
         /// The frame.
         chunk: AudioChunk,
         /// Where it lies in the reply's own audio.
@@ -222,12 +245,54 @@ pub enum Event {
     ToolCallRequested {
         /// Within which reply.
         response: ResponseId,
+        /// The item of the call.
+        item: ItemId,
         /// Which call.
         call: CallId,
         /// Name of the tool.
         name: Arc<str>,
         /// Arguments as JSON text.
         arguments: Arc<str>,
+    },
+    /// The client's item stands.
+    ItemAdded {
+        /// The item.
+        item: Item,
+        /// The one before it.
+        after: Option<ItemId>,
+    },
+    /// The client's item was not put in, taken out or cut.
+    ItemRefused {
+        /// Which.
+        item: ItemId,
+        /// Why.
+        reason: ItemRefusal,
+    },
+    /// An item is gone.
+    ItemDeleted {
+        /// Which.
+        item: ItemId,
+    },
+    /// An item holds only what was heard of it.
+    ItemTruncated {
+        /// Which.
+        item: ItemId,
+        /// How much of its audio that is.
+        heard: Duration,
+        /// The words of that.
+        text: Arc<str>,
+    },
+    /// What was recorded and not committed is forgotten.
+    AudioCleared,
+    /// The user has said nothing for [`Settings::prompt_after`] after a reply. The silence stands as an item, and a reply
+    /// follows if replies come by themselves.
+    InputTimedOut {
+        /// The item.
+        item: ItemId,
+        /// Since where, in media time.
+        start: AudioPos,
+        /// Up to where.
+        end: AudioPos,
     },
     /// Something went wrong that the user should know of; the conversation goes on.
     Problem {
@@ -256,6 +321,34 @@ pub enum StopReason {
     TooLong,
     /// Frames stopped coming.
     AudioGap,
+    /// The client threw it away: it becomes no turn, and no transcript follows.
+    Cleared,
+}
+
+/// Why an item was not put in, taken out or cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemRefusal {
+    /// There is one with this id.
+    Duplicate,
+    /// There is none with the id after which it was to stand.
+    UnknownPlace,
+    /// There is none with this id.
+    Unknown,
+    /// It answers a call that nobody made, or that was answered before.
+    UnknownCall,
+    /// Only speech of the assistant can be cut.
+    NotSpoken,
+}
+
+/// Why no reply was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseRefusal {
+    /// Another is in progress.
+    Busy,
+    /// The session is about to end.
+    Leaving,
+    /// Too many stand beside the conversation already.
+    TooMany,
 }
 
 /// How a reply ended.
@@ -267,6 +360,8 @@ pub enum Status {
     Interrupted,
     /// The client, or a newer request, stopped it.
     Cancelled,
+    /// The agent stopped before it had said everything.
+    Incomplete(AgentStop),
     /// Something broke; the word says what.
     Failed(&'static str),
 }

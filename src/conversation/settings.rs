@@ -20,6 +20,39 @@ pub enum ToolPlace {
     Client,
 }
 
+/// Whether the agent calls tools.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToolChoice {
+    /// As it sees fit.
+    #[default]
+    Auto,
+    /// Not at all.
+    Forbidden,
+    /// At least one, in the first round.
+    Required,
+    /// This one, in the first round.
+    Named(Arc<str>),
+}
+
+/// How speech leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Little ahead of its playing time. A reply is over when it has been played.
+    Paced,
+    /// As fast as it is made and the socket takes it; the client keeps what it has not played, and says what was heard of
+    /// an item that it cuts. A reply is over when all of it has left.
+    AtOnce,
+}
+
+/// What a client's tool call does to the reply that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCalls {
+    /// The reply waits for the results and goes on.
+    WithinReply,
+    /// The reply ends; the client inserts the results and requests another.
+    EndReply,
+}
+
 /// A tool that the agent may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolSpec {
@@ -66,10 +99,22 @@ pub struct Settings {
     pub language: Arc<str>,
     /// Tools the agent may call.
     pub tools: Arc<[ToolSpec]>,
+    /// Whether it calls them.
+    pub tool_choice: ToolChoice,
+    /// What a call of a client's tool does to the reply.
+    pub client_calls: ClientCalls,
     /// Rounds of tool calls within one reply; then the reply ends with what it has.
     pub tool_rounds_max: u32,
+    /// Tokens that the agent may write in one reply; `None` = as many as it likes.
+    pub output_tokens_max: Option<u32>,
     /// Whether replies are spoken; otherwise they are text only.
     pub speak: bool,
+    /// How fast it speaks, 1 = as the voice likes; 0.25 to 4.
+    pub speed: f32,
+    /// How speech leaves.
+    pub delivery: Delivery,
+    /// Silence after a reply has been played until the assistant speaks up by itself; `None` = never.
+    pub prompt_after: Option<Duration>,
     /// Said when the session begins; empty = nothing.
     pub greeting: Arc<str>,
     /// Said when a reply fails before a word of it was spoken.
@@ -125,8 +170,14 @@ impl Default for Settings {
             voice: Arc::from(""),
             language: Arc::from("en"),
             tools: Arc::from([]),
+            tool_choice: ToolChoice::Auto,
+            client_calls: ClientCalls::WithinReply,
             tool_rounds_max: 4,
+            output_tokens_max: None,
             speak: true,
+            speed: 1.0,
+            delivery: Delivery::Paced,
+            prompt_after: None,
             greeting: Arc::from(""),
             apology: Arc::from("Sorry, something went wrong. Please try again."),
             send_ahead: ms(400),
@@ -175,8 +226,16 @@ pub struct SettingsPatch {
     pub language: Option<Arc<str>>,
     /// Replaces the tools that run in the client; those of the server stay.
     pub client_tools: Option<Vec<ToolSpec>>,
+    /// See [`Settings::tool_choice`].
+    pub tool_choice: Option<ToolChoice>,
+    /// See [`Settings::output_tokens_max`]; `Some(None)` lifts the limit.
+    pub output_tokens_max: Option<Option<u32>>,
     /// See [`Settings::speak`].
     pub speak: Option<bool>,
+    /// See [`Settings::speed`].
+    pub speed: Option<f32>,
+    /// See [`Settings::prompt_after`]; `Some(None)` switches it off.
+    pub prompt_after: Option<Option<Duration>>,
     /// See [`Settings::partials`].
     pub partials: Option<bool>,
 }
@@ -194,6 +253,10 @@ impl Settings {
         new.voice = patch.voice.unwrap_or(new.voice);
         new.language = patch.language.unwrap_or(new.language);
         new.speak = patch.speak.unwrap_or(new.speak);
+        new.tool_choice = patch.tool_choice.unwrap_or(new.tool_choice);
+        new.output_tokens_max = patch.output_tokens_max.unwrap_or(new.output_tokens_max);
+        new.speed = patch.speed.filter(|speed| !speed.is_nan()).map_or(new.speed, |speed| speed.clamp(0.25, 4.0));
+        new.prompt_after = patch.prompt_after.map_or(new.prompt_after, |wait| wait.map(|wait| wait.max(ms(1_000))));
         new.partials = patch.partials.unwrap_or(new.partials);
         if let Some(threshold) = patch.speech_threshold.filter(|threshold| !threshold.is_nan()) {
             new.speech_threshold = threshold.clamp(0.05, 0.99);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     audio::Format,
-    conversation::{Event, Input},
+    conversation::{CloseReason, Event, Input},
 };
 
 pub mod error;
@@ -28,6 +28,13 @@ pub enum Incoming {
     Audio(AudioPacket),
     /// A fact for the conversation.
     Input(Input),
+    /// From here on, the microphone's audio comes and speech is wanted in these formats.
+    Formats {
+        /// Of the microphone.
+        input: Format,
+        /// Of speech, from the next reply on.
+        output: Format,
+    },
     /// A message to be sent back at once, without asking the conversation (a pong).
     Answer(Message),
     /// The message was understood as wrong, but harmless: tell the client and go on.
@@ -55,6 +62,9 @@ pub trait Codec: Send {
 
     /// Writes a problem as a message.
     fn encode_error(&mut self, error: &ProtocolError, out: &mut Vec<Message>);
+
+    /// The close frame of each way in which a conversation ends: code and reason.
+    fn farewell(&self, reason: CloseReason) -> (u16, String);
 
     /// The format of the microphone's audio.
     fn input_format(&self) -> Format;
