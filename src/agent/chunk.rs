@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Delta, Error, ErrorKind};
+use super::{Delta, Error, ErrorKind, Stop};
 
 /// Tool calls of one round, at most.
 const CALLS_MAX: usize = 32;
@@ -71,6 +71,7 @@ pub(super) struct Assembler {
     calls: Vec<Call>,
     usage: Usage,
     finished: bool,
+    stop: Stop,
 }
 
 /// What a chunk brought.
@@ -91,6 +92,7 @@ impl Assembler {
             calls: Vec::new(),
             usage: Usage::default(),
             finished: false,
+            stop: Stop::Finished,
         }
     }
 
@@ -106,7 +108,14 @@ impl Assembler {
         self.usage = chunk.usage.unwrap_or(self.usage);
         let mut text = String::new();
         for choice in chunk.choices.unwrap_or_default() {
-            self.finished |= choice.finish_reason.is_some_and(|reason| !reason.is_null());
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_null()) {
+                self.finished = true;
+                self.stop = match reason.as_str() {
+                    Some("length") => Stop::TokensMax,
+                    Some("content_filter") => Stop::Filtered,
+                    _ => Stop::Finished,
+                };
+            }
             let Some(increment) = choice.delta else { continue };
             text.push_str(&increment.content.map(text_of).unwrap_or_default());
             for piece in increment.tool_calls.unwrap_or_default() {
@@ -174,6 +183,7 @@ impl Assembler {
         deltas.push(Delta::Finished {
             input_tokens: self.usage.prompt_tokens.unwrap_or(0),
             output_tokens: self.usage.completion_tokens.unwrap_or(0),
+            stop: self.stop,
         });
         Ok(deltas)
     }

@@ -122,15 +122,44 @@ pub struct ToolSpec {
     pub parameters: Arc<str>,
 }
 
+/// Whether a tool has to be called.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToolChoice {
+    /// No.
+    #[default]
+    Auto,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(Arc<str>),
+}
+
+/// Why an engine stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// It has said everything.
+    #[default]
+    Finished,
+    /// It wrote as many tokens as it may.
+    TokensMax,
+    /// Its own filter stopped it.
+    Filtered,
+}
+
 /// What an engine is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// What the assistant is to be.
     pub instructions: Arc<str>,
-    /// The conversation, oldest first. Ends with the user's words or with the outputs of the tools called last.
+    /// The conversation, oldest first. Ends with the user's words, with the outputs of the tools called last, or with a note
+    /// if the assistant is to say something of its own accord.
     pub messages: Arc<[Message]>,
     /// Tools it may call; empty = none.
     pub tools: Vec<ToolSpec>,
+    /// Whether it has to.
+    pub tool_choice: ToolChoice,
+    /// Tokens it may write; `None` = as many as it likes.
+    pub output_tokens_max: Option<u32>,
     /// Language of the answer, as a BCP 47 tag; empty = that of the user.
     pub language: Arc<str>,
 }
@@ -153,6 +182,8 @@ pub enum Delta {
         input_tokens: u64,
         /// Tokens written.
         output_tokens: u64,
+        /// Why there is no more.
+        stop: Stop,
     },
 }
 

@@ -82,6 +82,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<prompt::WireTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<prompt::WireChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
@@ -117,15 +119,17 @@ impl OpenAi {
 
     fn body(&self, request: &Request) -> Result<Value, Error> {
         let config = &self.config;
+        let tokens_max = config.max_output_tokens.into_iter().chain(request.output_tokens_max).min();
         let (max_tokens, max_completion_tokens) = match config.is_openai() {
-            true => (None, config.max_output_tokens),
-            false => (config.max_output_tokens, None),
+            true => (None, tokens_max),
+            false => (tokens_max, None),
         };
         let body = Body {
             model: &config.model,
             messages: prompt::messages(request, config.history_items_max),
             stream: true,
             tools: prompt::tools(&request.tools)?,
+            tool_choice: prompt::choice(request),
             stream_options: config.report_usage.then_some(StreamOptions { include_usage: true }),
             temperature: config.temperature,
             max_tokens,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Error, ErrorKind, Message, Request, ToolSpec};
+use super::{Error, ErrorKind, Message, Request, ToolChoice, ToolSpec};
 
 /// Said to the model in place of a result that never came: strict servers refuse a call without one.
 const INTERRUPTED: &str = "The call was interrupted; there is no result.";
@@ -61,6 +61,29 @@ struct WireSpec<'a> {
     name: &'a str,
     description: &'a str,
     parameters: Value,
+}
+
+/// Whether it has to call one.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum WireChoice<'a> {
+    Word(&'static str),
+    Function { r#type: &'static str, function: WireName<'a> },
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct WireName<'a> {
+    name: &'a str,
+}
+
+/// The choice of tools, where it is not what every server does by itself.
+pub(super) fn choice(request: &Request) -> Option<WireChoice<'_>> {
+    match &request.tool_choice {
+        _ if request.tools.is_empty() => None,
+        ToolChoice::Auto => None,
+        ToolChoice::Required => Some(WireChoice::Word("required")),
+        ToolChoice::Named(name) => Some(WireChoice::Function { r#type: "function", function: WireName { name } }),
+    }
 }
 
 /// The messages of a request: instructions, then about the last `items_max` entries of the history (see [`window`]).
@@ -194,7 +217,7 @@ mod tests {
 
     fn request(messages: Vec<Message>) -> Request {
         let messages = Arc::from(messages);
-        Request { instructions: "Be kind.".into(), messages, tools: Vec::new(), language: "".into() }
+        Request { instructions: "Be kind.".into(), messages, ..Request::default() }
     }
 
     fn json_of(messages: Vec<Message>) -> Value {
@@ -222,6 +245,21 @@ mod tests {
                 {"role": "tool", "tool_call_id": "b", "content": "of b"},
             ])
         );
+    }
+
+    #[test]
+    fn a_choice_is_told_only_where_there_is_one() {
+        let tool = ToolSpec { name: "time".into(), description: "".into(), parameters: "{}".into() };
+        let told = |tool_choice, tools: &[ToolSpec]| {
+            let request = Request { tool_choice, tools: tools.to_vec(), ..Request::default() };
+            serde_json::to_value(choice(&request)).unwrap()
+        };
+        let tools = [tool];
+        assert_eq!(told(ToolChoice::Auto, &tools), Value::Null);
+        assert_eq!(told(ToolChoice::Required, &[]), Value::Null);
+        assert_eq!(told(ToolChoice::Required, &tools), "required");
+        let named = json!({"type": "function", "function": {"name": "time"}});
+        assert_eq!(told(ToolChoice::Named("time".into()), &tools), named);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use super::{ChatModel, Delta, Error, Request};
+use super::{ChatModel, Delta, Error, Request, Stop};
 
 /// The engine `scripted`, for load tests.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,7 +50,9 @@ impl Scripted {
 impl ChatModel for Scripted {
     fn generate(&self, request: Request) -> BoxStream<'static, Result<Delta, Error>> {
         let Config { first_delta_ms, word_ms, words } = self.config;
-        let words = words.min(WORDS_MAX);
+        let allowed = request.output_tokens_max.unwrap_or(WORDS_MAX);
+        let stop = if words.min(WORDS_MAX) > allowed { Stop::TokensMax } else { Stop::Finished };
+        let words = words.min(WORDS_MAX).min(allowed);
         let input_tokens = request.messages.len() as u64;
         let spoken = SCRIPT.split_whitespace().cycle().take(words as usize).enumerate();
         let text = stream::iter(spoken).then(move |(at, word)| async move {
@@ -59,7 +61,8 @@ impl ChatModel for Scripted {
             let word = if at == 0 { word.to_owned() } else { format!(" {word}") };
             Ok(Delta::Text(Arc::from(word)))
         });
-        let end = stream::once(async move { Ok(Delta::Finished { input_tokens, output_tokens: u64::from(words) }) });
+        let end =
+            stream::once(async move { Ok(Delta::Finished { input_tokens, output_tokens: u64::from(words), stop }) });
         text.chain(end).boxed()
     }
 }

@@ -70,6 +70,19 @@ impl Ingress {
         Ok(Self { kind, format, framer: Framer::default(), expected: None, skip_credit, native, samples })
     }
 
+    /// As [`with_wake`](Self::with_wake), for a stream that went on before in another format: its next sample has this
+    /// position.
+    pub fn from_position(format: Format, position: AudioPos, wake: Option<Wake>) -> Result<Self, Error> {
+        let mut ingress = Self::with_wake(format, wake)?;
+        ingress.framer = Framer::at(position);
+        Ok(ingress)
+    }
+
+    /// What it decodes.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Decodes one payload and appends the frames that it completes.
     ///
     /// `timestamp` is that of its first sample in [`Format::clock_hz`] (it may wrap); where it jumps forward by 5 ms or more,
@@ -226,6 +239,11 @@ impl Default for Framer {
 }
 
 impl Framer {
+    /// One whose next frame begins at this position, which is the end of a frame.
+    fn at(position: AudioPos) -> Self {
+        Self { count: position.0 / FRAME_SAMPLES as u64, ..Self::default() }
+    }
+
     fn push(&mut self, mut samples: &[f32], frames: &mut Vec<Frame>) {
         while self.partial.len() + samples.len() >= FRAME_SAMPLES {
             let (head, rest) = samples.split_at(FRAME_SAMPLES - self.partial.len());

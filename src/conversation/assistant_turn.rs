@@ -3,38 +3,59 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Conversation,
+    Conversation, SettingsPatch,
     floor::{self, Happening, Verdict},
-    input::{PlaybackState, ResponseOptions},
-    output::{Event, Status},
-    response::{Deadlines, Releasing, Response},
+    history::History,
+    input::{Busy, Context, ContextItem, Place, PlaybackState, ResponseOptions},
+    item::{Content, Item},
+    outbox::Outbox,
+    output::{Event, ItemRefusal, Record, ResponseRefusal, Status},
+    response::{Releasing, Response},
     script::Script,
     time::Time,
-    timer::Timer,
+    timer::{Deadlines, Timer},
     user_turn::{Answer, Turn},
 };
-use crate::ids::{ResponseId, SegmentId};
+use crate::ids::{ItemId, ResponseId, SegmentId};
 
 /// Announcements waiting; a further one is refused with a [`Event::Problem`].
 const ANNOUNCEMENTS_MAX: usize = 64;
+
+/// What the agent is told of a user who says nothing.
+const SILENCE: &str = "The user has said nothing for a while.";
+
+/// Replies that are over and whose items a client may still cut to what was heard.
+const SPOKEN_MAX: usize = 16;
+
+/// Replies beside the conversation at a time.
+const ASIDES_MAX: usize = 4;
 
 /// Whether the assistant has something to say. Thinking, speaking and playing out are read off the reply itself
 /// ([`AssistantTurn::half`]): two accounts of one thing could disagree.
 #[derive(Debug)]
 pub(crate) enum AssistantTurn {
-    /// No. The last reply may have been cut off; its client may still tell what was heard of it.
-    Idle { cut: Option<Cut> },
+    /// No.
+    Idle,
     /// Yes.
     Replying(Box<Response>),
 }
 
-/// A reply that was cut off, kept for a last word on what was heard of it.
+/// A reply that is over, kept for a last word on what was heard of it.
 #[derive(Debug)]
-pub(crate) struct Cut {
+pub(crate) struct Spoken {
     response: ResponseId,
     script: Script,
     /// What left: a client cannot have heard more.
     sent: Duration,
+    /// It was cut off, and the client has not yet told what it had played by then.
+    is_cut: bool,
+}
+
+/// A reply that stands beside the conversation, and the history that only it sees.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    pub(crate) response: Response,
+    pub(crate) history: History,
 }
 
 /// Something to be said when it is due and the floor is free.
@@ -48,7 +69,7 @@ impl AssistantTurn {
     /// The half that the floor knows.
     pub(crate) fn half(&self) -> floor::Assistant {
         match self {
-            Self::Idle { .. } => floor::Assistant::Idle,
+            Self::Idle => floor::Assistant::Idle,
             Self::Replying(response) if response.playback.is_sent() => floor::Assistant::PlayingOut,
             Self::Replying(response) if response.playback.is_audible() => floor::Assistant::Speaking,
             Self::Replying(_) => floor::Assistant::Thinking,
@@ -64,53 +85,145 @@ impl AssistantTurn {
     pub(crate) fn current(&mut self) -> Option<&mut Response> {
         match self {
             Self::Replying(response) => Some(response),
-            Self::Idle { .. } => None,
+            Self::Idle => None,
         }
     }
 }
 
 impl Conversation {
-    /// Begins a reply, ending the one in progress.
+    /// Begins a reply that the client asked for.
     pub(super) fn request_reply(&mut self, options: ResponseOptions) {
-        if !self.is_open() {
-            return self.outbox.event(Event::Problem { code: "going_away", message: "No further reply is begun." });
+        if let Err(reason) = self.make_room(&options) {
+            return self.outbox.event(Event::ResponseRefused { tag: options.tag, reason });
         }
-        match self.decide(Happening::ReplyRequested) {
-            Verdict::Wait => return,
-            Verdict::TakeTheFloor => self.end_reply(Status::Cancelled),
-            Verdict::Proceed => {}
+        if options.aside {
+            return self.begin_aside(options);
         }
         let turn = self.user.unanswered.take();
         self.begin_reply(turn, options);
     }
 
+    /// Whether a requested reply may begin now; the one in progress ends for it if it must.
+    fn make_room(&mut self, options: &ResponseOptions) -> Result<(), ResponseRefusal> {
+        if !self.is_open() {
+            return Err(ResponseRefusal::Leaving);
+        }
+        if options.aside {
+            return if self.asides.len() < ASIDES_MAX { Ok(()) } else { Err(ResponseRefusal::TooMany) };
+        }
+        match (self.decide(Happening::ReplyRequested), options.busy) {
+            (Verdict::Proceed, _) => Ok(()),
+            (Verdict::TakeTheFloor, Busy::Replace) => {
+                self.end_reply(Status::Cancelled);
+                Ok(())
+            }
+            (Verdict::TakeTheFloor, Busy::Refuse) | (Verdict::Wait, _) => Err(ResponseRefusal::Busy),
+        }
+    }
+
     /// Begins a reply on a free floor.
     pub(super) fn begin_reply(&mut self, turn: Option<Turn>, options: ResponseOptions) {
-        self.responses = self.responses.next();
-        let mut response = Response::new(self.responses, turn, Arc::clone(&self.settings), self.now);
-        self.outbox.event(Event::ResponseStarted { response: response.id, turn: turn.map(|turn| turn.item) });
-        match options.say {
-            Some(text) => response.say(self.now, &text, &mut self.history, &mut self.outbox),
-            None => response.ask(self.now, options.instructions, &self.history, &mut self.outbox),
+        let mut response = self.start_reply(turn, &options);
+        match (options.say, options.context) {
+            (Some(text), _) => response.say(self.now, &text, &mut self.history, &mut self.outbox),
+            (None, Context::Only(items)) => {
+                let history = self.history.beside(self.chosen(items));
+                response.ask(self.now, &history, &mut self.outbox);
+            }
+            // What the user has just said belongs to the question.
+            (None, Context::History) if self.user.awaits_words() => response.hold(),
+            (None, Context::History) => response.ask(self.now, &self.history, &mut self.outbox),
         }
         self.assistant = AssistantTurn::Replying(Box::new(response));
     }
 
+    /// Begins a reply beside the conversation.
+    fn begin_aside(&mut self, options: ResponseOptions) {
+        let mut response = self.start_reply(None, &options);
+        let items = match options.context {
+            Context::History => self.history.view(),
+            Context::Only(items) => self.chosen(items),
+        };
+        let mut history = self.history.beside(items);
+        match options.say {
+            Some(text) => response.say(self.now, &text, &mut history, &mut self.outbox),
+            None => response.ask(self.now, &history, &mut self.outbox),
+        }
+        self.history.share_ids(&history);
+        self.asides.push(Aside { response, history });
+    }
+
+    fn start_reply(&mut self, turn: Option<Turn>, options: &ResponseOptions) -> Response {
+        self.responses = self.responses.next();
+        let id = self.responses;
+        let settings = if options.patch == SettingsPatch::default() {
+            Arc::clone(&self.settings)
+        } else {
+            Arc::new(self.settings.patched(options.patch.clone()))
+        };
+        let turn_item = turn.map(|turn| turn.item);
+        let (tag, aside) = (options.tag, options.aside);
+        let governed = Arc::clone(&settings);
+        self.outbox.event(Event::ResponseStarted { response: id, turn: turn_item, tag, settings: governed, aside });
+        Response::new(id, turn, settings, options.format, self.now)
+    }
+
+    /// The items of a context, those that do not stand left out.
+    fn chosen(&self, items: Vec<ContextItem>) -> Vec<Item> {
+        let item = |item| match item {
+            ContextItem::Existing(id) => self.history.item(id).cloned(),
+            ContextItem::New(content) => Some(Item { id: ItemId::default(), content }),
+        };
+        items.into_iter().filter_map(item).collect()
+    }
+
     /// Ends the reply in progress, if there is one.
     pub(super) fn end_reply(&mut self, status: Status) {
-        let AssistantTurn::Replying(response) =
-            std::mem::replace(&mut self.assistant, AssistantTurn::Idle { cut: None })
-        else {
+        let AssistantTurn::Replying(response) = std::mem::replace(&mut self.assistant, AssistantTurn::Idle) else {
             return;
         };
         // A question whose answer nobody noticed is still open: if what came between was no speech, it is answered yet.
         if status == Status::Interrupted && !response.is_noticed() && response.turn.is_some() {
             self.user.unanswered = response.turn.map(|turn| Turn { answer: Answer::Now, ..turn });
         }
-        let (id, is_audible, sent) = (response.id, response.playback.is_audible(), response.playback.sent_so_far());
+        let (id, sent) = (response.id, response.playback.sent_so_far());
+        let is_cut = response.playback.is_audible() && matches!(status, Status::Interrupted | Status::Cancelled);
+        let prompt_from = if is_cut { self.now } else { response.playback.played_out(&response.settings) };
+        self.prompt_from = Some(prompt_from.max(self.now));
         let script = response.finish(status, self.now, &mut self.history, &mut self.outbox);
-        let is_cut = is_audible && matches!(status, Status::Interrupted | Status::Cancelled);
-        self.assistant = AssistantTurn::Idle { cut: is_cut.then_some(Cut { response: id, script, sent }) };
+        if self.spoken.len() >= SPOKEN_MAX {
+            self.spoken.pop_front();
+        }
+        self.spoken.push_back(Spoken { response: id, script, sent, is_cut });
+    }
+
+    /// Ends a reply beside the conversation.
+    pub(super) fn end_aside(&mut self, id: ResponseId, status: Status) -> Option<()> {
+        let index = self.asides.iter().position(|aside| aside.response.id == id)?;
+        let Aside { response, mut history } = self.asides.remove(index);
+        let mut outbox = Outbox::default();
+        response.finish(status, self.now, &mut history, &mut outbox);
+        self.outbox.take_all_but_records(outbox);
+        self.history.share_ids(&history);
+        Some(())
+    }
+
+    /// Does something to a reply: the one in progress, or one beside the conversation, whose items nobody keeps.
+    pub(super) fn with_reply<T>(
+        &mut self,
+        is_meant: impl Fn(&Response) -> bool,
+        act: impl FnOnce(&mut Response, &mut History, &mut Outbox) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(response) = self.assistant.current().filter(|response| is_meant(response)) {
+            return act(response, &mut self.history, &mut self.outbox);
+        }
+        let aside = self.asides.iter_mut().find(|aside| is_meant(&aside.response))?;
+        aside.history.share_ids(&self.history);
+        let mut outbox = Outbox::default();
+        let done = act(&mut aside.response, &mut aside.history, &mut outbox);
+        self.outbox.take_all_but_records(outbox);
+        self.history.share_ids(&aside.history);
+        done
     }
 
     /// The client told what it has played: of the reply in progress, or a last word on one that was cut off.
@@ -122,16 +235,75 @@ impl Conversation {
             }
             return Some(());
         }
-        let AssistantTurn::Idle { cut } = &mut self.assistant else { return None };
-        let cut = cut.take_if(|cut| cut.response == id && state == PlaybackState::Flushed)?;
-        let heard = cut.script.heard(played.min(cut.sent));
-        cut.script.record(heard, true, &mut self.history, &mut self.outbox);
+        let AssistantTurn::Idle = self.assistant else { return None };
+        let spoken = self.spoken.back_mut().filter(|spoken| spoken.response == id && spoken.is_cut)?;
+        if state != PlaybackState::Flushed {
+            return None;
+        }
+        spoken.is_cut = false;
+        let heard = spoken.script.heard(played.min(spoken.sent));
+        spoken.script.record(heard, true, &mut self.history, &mut self.outbox);
         Some(())
+    }
+
+    /// The client cut an item to what was heard of it.
+    pub(super) fn truncate(&mut self, item: ItemId, heard: Duration) {
+        if self.assistant.current().is_some_and(|response| response.holds(item)) {
+            self.end_reply(Status::Cancelled);
+        }
+        let script = self.spoken.iter().rev().find(|spoken| spoken.script.holds(item)).map(|spoken| &spoken.script);
+        let cut = script.and_then(|script| script.cut(item, heard, &mut self.history));
+        let Some((heard, cut)) = cut else {
+            let stands = self.history.item(item).is_some();
+            let reason = if stands { ItemRefusal::NotSpoken } else { ItemRefusal::Unknown };
+            return self.outbox.event(Event::ItemRefused { item, reason });
+        };
+        if let Content::Reply { text, .. } = &cut.content {
+            self.outbox.event(Event::ItemTruncated { item, heard, text: Arc::clone(text) });
+        }
+        self.outbox.record(Record::Item(cut));
+    }
+
+    /// The client took an item out.
+    pub(super) fn delete(&mut self, item: ItemId) {
+        if self.assistant.current().is_some_and(|response| response.holds(item)) {
+            self.end_reply(Status::Cancelled);
+        }
+        let event = if self.history.item(item).is_some() && self.history.remove(item) {
+            Event::ItemDeleted { item }
+        } else {
+            Event::ItemRefused { item, reason: ItemRefusal::Unknown }
+        };
+        self.outbox.event(event);
+    }
+
+    /// The client put an item in.
+    pub(super) fn insert(&mut self, item: Item, place: Place) {
+        match self.history.insert(item.clone(), place) {
+            Ok(after) => {
+                self.outbox.record(Record::Item(item.clone()));
+                self.outbox.event(Event::ItemAdded { item, after });
+            }
+            Err(reason) => self.outbox.event(Event::ItemRefused { item: item.id, reason }),
+        }
+    }
+
+    /// The user has said nothing since the last reply: the assistant speaks up, if it does so by itself.
+    pub(super) fn prompt(&mut self) {
+        let (Some(wait), Some(_)) = (self.settings.prompt_after, self.prompt_from.take()) else { return };
+        let end = self.user.heard_to();
+        let item = self.history.push(Content::SystemText(Arc::from(SILENCE)));
+        self.outbox.event(Event::InputTimedOut { item: item.id, start: end.before(wait), end });
+        self.outbox.record(Record::Item(item));
+        if self.settings.reply_automatically {
+            self.begin_reply(None, ResponseOptions::default());
+        }
     }
 
     /// A segment cannot be spoken. Its words have been shown; the reply goes on.
     pub(super) fn fail_segment(&mut self, id: ResponseId, segment: SegmentId) -> Option<()> {
-        self.assistant.reply(id)?.take_end_of_segment(self.now, segment)?;
+        let now = self.now;
+        self.with_reply(|reply| reply.id == id, |reply, _, _| reply.take_end_of_segment(now, segment))?;
         self.outbox.event(Event::Problem { code: "speech_failed", message: "A part of the reply cannot be spoken." });
         Some(())
     }
@@ -149,8 +321,13 @@ impl Conversation {
 
     /// Lets everything happen that has become possible, and sets the deadlines that follow.
     pub(super) fn settle(&mut self) {
+        self.settle_asides();
         loop {
             if let Some(response) = self.assistant.current() {
+                if response.is_held() && !self.user.awaits_words() {
+                    response.turn = response.turn.or(self.user.unanswered.take());
+                    response.ask(self.now, &self.history, &mut self.outbox);
+                }
                 match response.advance(self.now, self.releasing, &self.history, &mut self.outbox) {
                     Some(status) => self.end_reply(status),
                     None => break,
@@ -160,6 +337,18 @@ impl Conversation {
             }
         }
         self.set_deadlines();
+    }
+
+    fn settle_asides(&mut self) {
+        let (now, releasing) = (self.now, self.releasing);
+        for id in self.asides.iter().map(|aside| aside.response.id).collect::<Vec<_>>() {
+            let advance = |reply: &mut Response, history: &mut History, outbox: &mut Outbox| {
+                reply.advance(now, releasing, history, outbox)
+            };
+            if let Some(status) = self.with_reply(|reply| reply.id == id, advance) {
+                self.end_aside(id, status);
+            }
+        }
     }
 
     /// What the assistant turns to next; false if it rests.
@@ -180,7 +369,7 @@ impl Conversation {
             && self.decide(Happening::AnnouncementDue) == Verdict::Proceed
             && let Some(first) = self.announcements.pop_front()
         {
-            self.begin_reply(None, ResponseOptions { say: Some(first.text), instructions: None });
+            self.begin_reply(None, ResponseOptions { say: Some(first.text), ..ResponseOptions::default() });
             return true;
         }
         false
@@ -189,8 +378,10 @@ impl Conversation {
     fn set_deadlines(&mut self) {
         let deadlines = match &self.assistant {
             AssistantTurn::Replying(response) => response.deadlines(),
-            AssistantTurn::Idle { .. } => Deadlines::default(),
+            AssistantTurn::Idle => Deadlines::default(),
         };
+        let beside = self.asides.iter().map(|aside| aside.response.deadlines());
+        let deadlines = beside.fold(deadlines, Deadlines::or);
         self.timers.set(Timer::FirstDelta, deadlines.first_delta);
         self.timers.set(Timer::DeltaGap, deadlines.delta_gap);
         self.timers.set(Timer::ReplyOverdue, deadlines.reply);
@@ -203,6 +394,8 @@ impl Conversation {
         // One that is due already waits for the floor, not for the clock.
         let next = self.announcements.front().map(|first| first.due).filter(|due| *due > self.now && self.is_open());
         self.timers.set(Timer::Announcement, next);
+        let prompt = self.settings.prompt_after.zip(self.prompt_from).filter(|_| self.is_at_rest());
+        self.timers.set(Timer::Prompt, prompt.map(|(wait, from)| from + wait));
         if !self.is_at_rest() {
             self.timers.clear(Timer::Idle);
         } else if !self.timers.is_set(Timer::Idle) && !self.settings.idle_timeout.is_zero() {

@@ -26,20 +26,21 @@ mod user_turn;
 use std::{collections::VecDeque, sync::Arc};
 
 pub use history::History;
-pub use input::{AgentStop, Busy, Context, ContextItem, Input, PlaybackState, Place, ResponseOptions, Usage};
+pub use input::{AgentStop, Busy, Context, ContextItem, Input, Place, PlaybackState, ResponseOptions, Usage};
 pub use item::{Content, Item};
 pub use output::{
-    CloseReason, Command, Event, ItemRefusal, Output, Record, ReplyRequest, ResponseRefusal, Status, StopReason, Timings,
+    CloseReason, Command, Event, ItemRefusal, Output, Record, ReplyRequest, ResponseRefusal, Status, StopReason,
+    Timings,
 };
 pub use settings::{ClientCalls, Delivery, Settings, SettingsPatch, ToolChoice, ToolPlace, ToolSpec, TurnMode};
 pub use time::Time;
 pub use timer::Timer;
 
 use self::{
-    assistant_turn::{Announcement, AssistantTurn},
+    assistant_turn::{Announcement, Aside, AssistantTurn, Spoken},
     floor::{Happening, Verdict},
     outbox::Outbox,
-    response::Releasing,
+    response::{Releasing, Response},
     timer::TimerTable,
     user_turn::UserTurn,
 };
@@ -57,6 +58,12 @@ pub struct Conversation {
     releasing: Releasing,
     user: UserTurn,
     assistant: AssistantTurn,
+    /// At most as many as `begin_aside` allows.
+    asides: Vec<Aside>,
+    /// Replies that are over, newest last; at most as many as `end_reply` keeps.
+    spoken: VecDeque<Spoken>,
+    /// Since when it is the user's turn to say something, once there was a reply.
+    prompt_from: Option<Time>,
     history: History,
     announcements: VecDeque<Announcement>,
     timers: TimerTable,
@@ -87,7 +94,10 @@ impl Conversation {
             life: Life::Open,
             releasing: Releasing::Allowed,
             user: UserTurn::default(),
-            assistant: AssistantTurn::Idle { cut: None },
+            assistant: AssistantTurn::Idle,
+            asides: Vec::new(),
+            spoken: VecDeque::new(),
+            prompt_from: None,
             history: History::default(),
             announcements: VecDeque::new(),
             timers: TimerTable::default(),
@@ -99,7 +109,7 @@ impl Conversation {
         let session_max = conversation.settings.session_max;
         conversation.timers.set(Timer::SessionMax, (!session_max.is_zero()).then(|| now + session_max));
         if greeting.is_some() {
-            conversation.begin_reply(None, ResponseOptions { say: greeting, instructions: None });
+            conversation.begin_reply(None, ResponseOptions { say: greeting, ..ResponseOptions::default() });
         }
         conversation.settle();
         conversation
@@ -174,7 +184,7 @@ impl Conversation {
     /// Whether nobody is saying anything, nor about to.
     pub fn is_at_rest(&self) -> bool {
         let nobody = (floor::User::Silent, floor::Assistant::Idle);
-        self.is_open() && self.halves() == nobody && self.announcements.is_empty()
+        self.is_open() && self.halves() == nobody && self.announcements.is_empty() && self.asides.is_empty()
     }
 
     /// Whether what the user says now interrupts nothing and is awaited by nobody: the assistant has neither the floor nor
@@ -199,14 +209,23 @@ impl Conversation {
         match input {
             Input::SettingsChanged(patch) => self.change_settings(*patch),
             Input::TextEntered { text, system } => self.typed(text, system),
+            Input::ItemInserted { item, place, content } => self.insert(Item { id: item, content }, place),
+            Input::ItemDeleted(item) => self.delete(item),
+            Input::ItemTruncated { item, heard } => self.truncate(item, heard),
             Input::AudioCommitted => self.commit_audio(),
-            Input::AudioCleared => self.clear_audio(),
+            Input::AudioCleared => {
+                self.clear_audio();
+                self.outbox.event(Event::AudioCleared);
+            }
             Input::Muted(muted) => {
                 if muted && self.settings.turn_mode == TurnMode::Auto {
                     self.end_speech(StopReason::AudioGap);
                 }
             }
-            Input::ResponseRequested(options) => self.request_reply(options),
+            Input::ResponseRequested(options) => self.request_reply(*options),
+            Input::ResponseCancelled(Some(id)) if self.asides.iter().any(|aside| aside.response.id == id) => {
+                self.end_aside(id, Status::Cancelled)?;
+            }
             Input::ResponseCancelled(id) => {
                 self.assistant.current().filter(|response| id.is_none_or(|id| id == response.id))?;
                 self.end_reply(Status::Cancelled);
@@ -231,67 +250,63 @@ impl Conversation {
         Some(())
     }
 
-    /// Facts about the reply in progress, or stale ones about others.
+    /// Facts about a reply in progress, or stale ones about others.
     fn take_of_reply(&mut self, input: Input) -> Option<()> {
-        let (now, history, outbox) = (self.now, &mut self.history, &mut self.outbox);
+        let now = self.now;
         match input {
-            Input::ReplyText { response, delta } => {
-                self.assistant.reply(response)?.take_text(now, &delta, history, outbox)
-            }
+            Input::ReplyText { response, delta } => self.with_reply(
+                |reply| reply.id == response,
+                |reply, history, outbox| reply.take_text(now, &delta, history, outbox),
+            ),
             Input::ToolCalled { response, name, arguments } => {
                 let call = self.calls.next();
-                self.assistant.reply(response)?.take_call(now, (call, &name, &arguments), history, outbox)?;
+                self.with_reply(
+                    |reply| reply.id == response,
+                    |reply, history, outbox| reply.take_call(now, (call, &name, &arguments), history, outbox),
+                )?;
                 self.calls = call;
                 Some(())
             }
-            Input::ReplyFinished { response, usage } => {
-                self.assistant.reply(response)?.take_end_of_round(usage, history)
-            }
-            Input::ReplyFailed { response, reason } => {
-                self.assistant.reply(response)?.fail(now, reason, history, outbox)
-            }
-            Input::ToolFinished { call, output, failed } => {
-                self.assistant.current()?.take_result(call, output, failed, history, outbox)
-            }
+            Input::ReplyFinished { response, usage, stop } => self.with_reply(
+                |reply| reply.id == response,
+                |reply, history, _| reply.take_end_of_round(usage, stop, history),
+            ),
+            Input::ReplyFailed { response, reason } => self.with_reply(
+                |reply| reply.id == response,
+                |reply, history, outbox| reply.fail(now, reason, history, outbox),
+            ),
+            Input::ToolFinished { call, output, failed } => self.with_reply(
+                |reply| reply.made(call),
+                |reply, history, outbox| reply.take_result(call, output, failed, history, outbox),
+            ),
             Input::SpeechChunk { response, segment, audio } => {
-                self.assistant.reply(response)?.take_chunk(now, segment, audio)
+                self.with_reply(|reply| reply.id == response, |reply, _, _| reply.take_chunk(now, segment, audio))
             }
             Input::SpeechFinished { response, segment } => {
-                self.assistant.reply(response)?.take_end_of_segment(now, segment)
+                self.with_reply(|reply| reply.id == response, |reply, _, _| reply.take_end_of_segment(now, segment))
             }
             Input::SpeechFailed { response, segment, .. } => self.fail_segment(response, segment),
-            Input::AudioSent { response, duration } => {
-                self.assistant.reply(response)?.take_sent(now, duration);
-                Some(())
-            }
+            Input::AudioSent { response, duration } => self.with_reply(
+                |reply| reply.id == response,
+                |reply, _, _| {
+                    reply.take_sent(now, duration);
+                    Some(())
+                },
+            ),
             _ => None,
         }
     }
 
     fn fire(&mut self, timer: Timer) {
-        let (now, history, outbox) = (self.now, &mut self.history, &mut self.outbox);
+        let now = self.now;
         match timer {
             Timer::AudioGap => {
                 self.end_speech(StopReason::AudioGap);
             }
             Timer::TranscriptOverdue => self.expire_transcripts(),
-            Timer::FirstDelta | Timer::DeltaGap | Timer::ReplyOverdue => {
-                if let Some(response) = self.assistant.current() {
-                    response.fail(now, "timeout", history, outbox);
-                }
-            }
-            Timer::FirstAudio => {
-                let owed =
-                    self.assistant.current().and_then(|response| Some((response.id, response.segment_at_voice()?)));
-                if let Some((response, segment)) = owed {
-                    self.fail_segment(response, segment);
-                }
-            }
-            Timer::ToolCall => {
-                if let Some(response) = self.assistant.current() {
-                    response.expire_calls(now, history, outbox);
-                }
-            }
+            Timer::FirstDelta | Timer::DeltaGap | Timer::ReplyOverdue | Timer::ToolCall => self.expire_replies(),
+            Timer::FirstAudio => self.expire_speech(),
+            Timer::Prompt => self.prompt(),
             // Settling does what has become possible.
             Timer::SendAhead | Timer::PlayedOut | Timer::Announcement => {}
             Timer::Idle => self.close(CloseReason::Idle),
@@ -302,6 +317,40 @@ impl Conversation {
                 }
             }
         }
+    }
+
+    /// Gives up on agents and tools that took too long.
+    fn expire_replies(&mut self) {
+        let now = self.now;
+        for id in self.replies() {
+            self.with_reply(
+                |reply| reply.id == id,
+                |reply, history, outbox| {
+                    reply.expire(now, history, outbox);
+                    Some(())
+                },
+            );
+        }
+    }
+
+    /// Gives up on segments whose speech took too long.
+    fn expire_speech(&mut self) {
+        let now = self.now;
+        for id in self.replies() {
+            let is_late = |reply: &Response| reply.deadlines().first_audio.is_some_and(|at| at <= now);
+            let owed = |reply: &mut Response, _: &mut History, _: &mut Outbox| {
+                is_late(reply).then(|| reply.segment_at_voice()).flatten()
+            };
+            if let Some(segment) = self.with_reply(|reply| reply.id == id, owed) {
+                self.fail_segment(id, segment);
+            }
+        }
+    }
+
+    /// Every reply in progress.
+    fn replies(&mut self) -> Vec<ResponseId> {
+        let current = self.assistant.current().map(|reply| reply.id);
+        current.into_iter().chain(self.asides.iter().map(|aside| aside.response.id)).collect()
     }
 
     fn change_settings(&mut self, patch: SettingsPatch) {
@@ -348,6 +397,9 @@ impl Conversation {
     /// The end, at once.
     fn close(&mut self, reason: CloseReason) {
         self.end_reply(Status::Cancelled);
+        for id in self.replies() {
+            self.end_aside(id, Status::Cancelled);
+        }
         for utterance in self.user.take_open() {
             self.outbox.command(Command::CancelRecognition { utterance });
         }

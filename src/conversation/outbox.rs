@@ -21,6 +21,11 @@ impl Outbox {
         self.0.push_back(Output::Record(record));
     }
 
+    /// What another collected, without what is for the store.
+    pub(crate) fn take_all_but_records(&mut self, other: Self) {
+        self.0.extend(other.0.into_iter().filter(|output| !matches!(output, Output::Record(_))));
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Output> {
         self.0.pop_front()
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     input::{AgentStop, Usage},
     item::Item,
-    settings::Settings,
+    settings::{Settings, ToolChoice},
 };
 use crate::{
     audio::{AudioChunk, AudioPos, Format},
@@ -112,8 +112,8 @@ pub struct ReplyRequest {
     pub history: Vec<Item>,
     /// The settings this reply began with.
     pub settings: Arc<Settings>,
-    /// False in the last round allowed: the agent must answer in words.
-    pub may_call_tools: bool,
+    /// Whether the agent calls tools in this round. [`ToolChoice::Forbidden`] in the last one allowed: it must answer in words.
+    pub tool_choice: ToolChoice,
 }
 
 /// What the client is told.
@@ -321,7 +321,7 @@ pub enum StopReason {
     TooLong,
     /// Frames stopped coming.
     AudioGap,
-    /// The client threw it away: it becomes no turn, and no transcript follows.
+    /// The client threw it away: it becomes no turn, and its transcript is empty.
     Cleared,
 }
 

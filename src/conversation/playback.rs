@@ -2,8 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{input::PlaybackState, settings::Settings, time::Time};
-use crate::audio::AudioChunk;
+use super::{
+    input::PlaybackState,
+    settings::{Delivery, Settings},
+    time::Time,
+};
+use crate::{audio::AudioChunk, ids::ItemId};
 
 /// How long a client that reports its playback may take for the last report.
 const REPORT_GRACE: Duration = Duration::from_millis(2_000);
@@ -14,7 +18,9 @@ const REPORT_GRACE: Duration = Duration::from_millis(2_000);
 /// [`Settings::queued_audio_max`] waits here, so it holds at most that and the segments already with the voice.
 #[derive(Debug)]
 pub(crate) struct Playback {
-    door: VecDeque<AudioChunk>,
+    door: VecDeque<(ItemId, AudioChunk)>,
+    /// The item of the newest chunk.
+    item: ItemId,
     queued: Duration,
     released: Duration,
     sent: Duration,
@@ -52,6 +58,7 @@ enum End {
 /// A chunk that leaves.
 #[derive(Debug)]
 pub(crate) struct Released {
+    pub(crate) item: ItemId,
     pub(crate) chunk: AudioChunk,
     pub(crate) offset: Duration,
     pub(crate) last: bool,
@@ -61,6 +68,7 @@ impl Playback {
     pub(crate) fn new(now: Time) -> Self {
         Self {
             door: VecDeque::new(),
+            item: ItemId::default(),
             queued: Duration::ZERO,
             released: Duration::ZERO,
             sent: Duration::ZERO,
@@ -91,11 +99,12 @@ impl Playback {
         self.end == End::Told && self.sent >= self.released
     }
 
-    /// A chunk came from the voice.
-    pub(crate) fn queue(&mut self, chunk: AudioChunk) {
+    /// A chunk of an item came from the voice.
+    pub(crate) fn queue(&mut self, item: ItemId, chunk: AudioChunk) {
         self.queued += chunk.duration();
         self.clock_hz = chunk.clock_hz.max(1);
-        self.door.push_back(chunk);
+        self.item = item;
+        self.door.push_back((item, chunk));
     }
 
     /// No more chunks will come.
@@ -109,20 +118,20 @@ impl Playback {
     /// last chunk had left, an empty one says so.
     pub(crate) fn release(&mut self, now: Time, settings: &Settings) -> Option<Released> {
         self.advance(now);
-        let Some(next) = self.door.front() else {
+        let Some((_, next)) = self.door.front() else {
             if self.end != End::Known {
                 return None;
             }
             self.end = End::Told;
             let chunk = AudioChunk { payload: bytes::Bytes::new(), samples: 0, clock_hz: self.clock_hz };
-            return Some(Released { chunk, offset: self.released, last: true });
+            return Some(Released { item: self.item, chunk, offset: self.released, last: true });
         };
         let in_flight = self.released.saturating_sub(self.sent);
         let has_credit = in_flight.is_zero() || in_flight + next.duration() <= settings.in_flight_max;
         if !has_credit || self.clock.played < self.due(settings) {
             return None;
         }
-        let chunk = self.door.pop_front()?;
+        let (item, chunk) = self.door.pop_front()?;
         let offset = self.released;
         self.queued = self.queued.saturating_sub(chunk.duration());
         self.released += chunk.duration();
@@ -130,7 +139,7 @@ impl Playback {
         if last {
             self.end = End::Told;
         }
-        Some(Released { chunk, offset, last })
+        Some(Released { item, chunk, offset, last })
     }
 
     /// When the next chunk is due; `None` if there is none, or if it waits for credit rather than for the clock.
@@ -142,7 +151,11 @@ impl Playback {
 
     /// How much must have been played before the next chunk leaves.
     fn due(&self, settings: &Settings) -> Duration {
-        if self.released < settings.burst { Duration::ZERO } else { self.released.saturating_sub(settings.send_ahead) }
+        if settings.delivery == Delivery::AtOnce || self.released < settings.burst {
+            Duration::ZERO
+        } else {
+            self.released.saturating_sub(settings.send_ahead)
+        }
     }
 
     /// The socket took some.
@@ -171,7 +184,8 @@ impl Playback {
 
     /// Whether the last word has been heard, as far as anyone can know.
     pub(crate) fn is_over(&mut self, now: Time, settings: &Settings) -> bool {
-        self.is_sent() && (self.reports_the_end() || self.played_out(settings) <= now)
+        let is_played = |settings| self.reports_the_end() || self.played_out(settings) <= now;
+        self.is_sent() && (settings.delivery == Delivery::AtOnce || is_played(settings))
     }
 
     /// When that will be by the clock alone; `None` while audio has yet to be sent.
@@ -183,7 +197,8 @@ impl Playback {
         self.report.is_some_and(|report| report.played >= self.released || report.state == PlaybackState::Drained)
     }
 
-    fn played_out(&self, settings: &Settings) -> Time {
+    /// When the client has played all of it, by the clock.
+    pub(crate) fn played_out(&self, settings: &Settings) -> Time {
         let grace = if settings.playback_reports && !self.released.is_zero() { REPORT_GRACE } else { Duration::ZERO };
         self.clock.at + self.released.saturating_sub(self.clock.played) + grace
     }
@@ -215,7 +230,7 @@ mod tests {
     fn a_burst_leaves_at_once_the_rest_in_time() {
         let settings = Settings::default();
         let mut playback = Playback::new(Time::ZERO);
-        (0..100).for_each(|_| playback.queue(chunk(20)));
+        (0..100).for_each(|_| playback.queue(ItemId(1), chunk(20)));
         assert_eq!(drain(&mut playback, 0, &settings), 25, "the burst of 500 ms");
         assert_eq!(playback.next_release(&settings), None, "nothing was sent: nothing is playing");
         playback.sent(Time::ZERO, Duration::from_millis(500));
@@ -227,7 +242,7 @@ mod tests {
     fn an_unsent_window_holds_everything_back() {
         let settings = Settings { burst: Duration::from_secs(9), ..Settings::default() };
         let mut playback = Playback::new(Time::ZERO);
-        (0..100).for_each(|_| playback.queue(chunk(20)));
+        (0..100).for_each(|_| playback.queue(ItemId(1), chunk(20)));
         assert_eq!(drain(&mut playback, 0, &settings), 50, "1 s in flight");
         playback.sent(Time::from_ms(1), Duration::from_millis(40));
         assert_eq!(drain(&mut playback, 1, &settings), 2);
@@ -237,7 +252,7 @@ mod tests {
     fn the_last_chunk_says_so_even_if_it_was_not_known() {
         let settings = Settings::default();
         let mut playback = Playback::new(Time::ZERO);
-        playback.queue(chunk(20));
+        playback.queue(ItemId(1), chunk(20));
         assert!(!playback.release(Time::ZERO, &settings).unwrap().last);
         playback.close();
         let end = playback.release(Time::ZERO, &settings).unwrap();
@@ -250,7 +265,7 @@ mod tests {
     fn a_starved_player_stands_still() {
         let settings = Settings::default();
         let mut playback = Playback::new(Time::ZERO);
-        playback.queue(chunk(100));
+        playback.queue(ItemId(1), chunk(100));
         playback.release(Time::ZERO, &settings).unwrap();
         playback.sent(Time::ZERO, Duration::from_millis(100));
         assert_eq!(playback.played(Time::from_ms(5_000)), Duration::from_millis(100));

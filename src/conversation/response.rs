@@ -4,20 +4,21 @@ use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use super::{
     history::History,
-    input::Usage,
+    input::{AgentStop, Usage},
     item::Content,
     outbox::Outbox,
     output::{Command, Event, Record, ReplyRequest, Status, Timings},
     playback::Playback,
     script::Script,
     segmenter::Segmenter,
-    settings::{Settings, ToolPlace},
+    settings::{ClientCalls, Settings, ToolChoice, ToolPlace},
     time::Time,
+    timer::Deadlines,
     user_turn::Turn,
 };
 use crate::{
-    audio::AudioChunk,
-    ids::{CallId, ResponseId, SegmentId},
+    audio::{AudioChunk, Format},
+    ids::{CallId, ItemId, ResponseId, SegmentId},
 };
 
 /// Segments with the voice at once: the one being spoken and the one after it.
@@ -30,8 +31,8 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Response {
     pub(crate) id: ResponseId,
     pub(crate) turn: Option<Turn>,
-    settings: Arc<Settings>,
-    instructions: Option<Arc<str>>,
+    pub(crate) settings: Arc<Settings>,
+    format: Option<Format>,
     words: Words,
     script: Script,
     segmenter: Segmenter,
@@ -51,6 +52,8 @@ pub(crate) struct Response {
 /// Where the words come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Words {
+    /// The agent will be asked when the user's last words are there.
+    Held,
     /// The agent was asked and has said nothing yet.
     Asked { round: u32, at: Time },
     /// The agent is talking.
@@ -70,17 +73,27 @@ struct Call {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallState {
-    Running { deadline: Time },
+    Running {
+        deadline: Time,
+    },
     Answered,
+    /// The client answers it, in a reply of its own.
+    HandedOver,
 }
 
 impl Response {
-    pub(crate) fn new(id: ResponseId, turn: Option<Turn>, settings: Arc<Settings>, now: Time) -> Self {
+    pub(crate) fn new(
+        id: ResponseId,
+        turn: Option<Turn>,
+        settings: Arc<Settings>,
+        format: Option<Format>,
+        now: Time,
+    ) -> Self {
         Self {
             id,
             turn,
             settings,
-            instructions: None,
+            format,
             words: Words::Complete(Status::Completed),
             script: Script::new(id),
             segmenter: Segmenter::default(),
@@ -97,16 +110,35 @@ impl Response {
         }
     }
 
-    /// Asks the agent, in place of the settings' instructions with these.
-    pub(crate) fn ask(&mut self, now: Time, instructions: Option<Arc<str>>, history: &History, outbox: &mut Outbox) {
-        self.instructions = instructions;
+    /// Asks the agent.
+    pub(crate) fn ask(&mut self, now: Time, history: &History, outbox: &mut Outbox) {
         self.generate(now, 0, history, outbox);
+    }
+
+    /// Asks the agent later: the user's last words are still being recognised.
+    pub(crate) fn hold(&mut self) {
+        self.words = Words::Held;
+    }
+
+    /// Whether the agent is yet to be asked.
+    pub(crate) fn is_held(&self) -> bool {
+        self.words == Words::Held
     }
 
     /// Says these very words and then ends.
     pub(crate) fn say(&mut self, now: Time, text: &Arc<str>, history: &mut History, outbox: &mut Outbox) {
         self.append(now, text, history, outbox);
         self.cut_rest(history);
+    }
+
+    /// Whether these words are this reply's.
+    pub(crate) fn holds(&self, item: ItemId) -> bool {
+        self.script.holds(item)
+    }
+
+    /// Whether a call is this reply's.
+    pub(crate) fn made(&self, call: CallId) -> bool {
+        self.calls.iter().any(|made| made.id == call)
     }
 
     /// Whether the user has noticed anything of it.
@@ -147,14 +179,24 @@ impl Response {
         self.words = Words::Flowing { round, latest: now };
         self.cut_rest(history);
         let (response, name, arguments) = (self.id, Arc::clone(name), Arc::clone(arguments));
-        let content = Content::ToolCall { response, call, name: Arc::clone(&name), arguments: Arc::clone(&arguments) };
-        outbox.record(Record::Item(history.push(content)));
-        self.calls.push(Call { id: call, state: CallState::Running { deadline: now + self.settings.tool_timeout } });
+        let (called, with) = (Arc::clone(&name), Arc::clone(&arguments));
+        let content = Content::ToolCall { response: Some(response), call, name: called, arguments: with };
+        let item = history.push(content);
+        let id = item.id;
+        outbox.record(Record::Item(item));
 
         let tool = self.settings.tools.iter().find(|tool| tool.name == name && self.may_call_tools(round));
-        match tool.map(|tool| tool.place) {
+        let place = tool.map(|tool| tool.place);
+        let state = match (place, self.settings.client_calls) {
+            (Some(ToolPlace::Client), ClientCalls::EndReply) => CallState::HandedOver,
+            _ => CallState::Running { deadline: now + self.settings.tool_timeout },
+        };
+        self.calls.push(Call { id: call, state });
+        match place {
             Some(ToolPlace::Server) => outbox.command(Command::RunTool { response, call, name, arguments }),
-            Some(ToolPlace::Client) => outbox.event(Event::ToolCallRequested { response, call, name, arguments }),
+            Some(ToolPlace::Client) => {
+                outbox.event(Event::ToolCallRequested { response, item: id, call, name, arguments });
+            }
             None => {
                 let output = Arc::from("There is no such tool, or no more calls are allowed. Answer without it.");
                 self.take_result(call, output, true, history, outbox);
@@ -163,12 +205,13 @@ impl Response {
         Some(())
     }
 
-    pub(crate) fn take_end_of_round(&mut self, usage: Usage, history: &mut History) -> Option<()> {
+    pub(crate) fn take_end_of_round(&mut self, usage: Usage, stop: AgentStop, history: &mut History) -> Option<()> {
         let round = self.round()?;
         self.usage.input_tokens = self.usage.input_tokens.saturating_add(usage.input_tokens);
         self.usage.output_tokens = self.usage.output_tokens.saturating_add(usage.output_tokens);
         if self.calls.is_empty() || !self.may_call_tools(round) {
-            self.end_words(Status::Completed, history);
+            let status = if stop == AgentStop::Finished { Status::Completed } else { Status::Incomplete(stop) };
+            self.end_words(status, history);
         } else {
             self.cut_rest(history);
             self.words = Words::AtTools { round };
@@ -185,15 +228,20 @@ impl Response {
         history: &mut History,
         outbox: &mut Outbox,
     ) -> Option<()> {
-        let waiting =
-            self.calls.iter_mut().find(|waiting| waiting.id == call && waiting.state != CallState::Answered)?;
+        let is_running = |waiting: &&mut Call| matches!(waiting.state, CallState::Running { .. });
+        let waiting = self.calls.iter_mut().filter(is_running).find(|waiting| waiting.id == call)?;
         waiting.state = CallState::Answered;
         outbox.record(Record::Item(history.push(Content::ToolOutput { call, output, failed })));
         Some(())
     }
 
-    /// Gives up on tools that took too long.
-    pub(crate) fn expire_calls(&mut self, now: Time, history: &mut History, outbox: &mut Outbox) {
+    /// Gives up on whatever took too long.
+    pub(crate) fn expire(&mut self, now: Time, history: &mut History, outbox: &mut Outbox) {
+        let due = |deadline: Option<Time>| deadline.is_some_and(|at| at <= now);
+        let deadlines = self.deadlines();
+        if due(deadlines.first_delta) || due(deadlines.delta_gap) || due(deadlines.reply) {
+            self.fail(now, "timeout", history, outbox);
+        }
         let late =
             |call: &Call| matches!(call.state, CallState::Running { deadline } if deadline <= now).then_some(call.id);
         for call in self.calls.iter().filter_map(late).collect::<Vec<_>>() {
@@ -230,7 +278,8 @@ impl Response {
         self.voice_heard_of = now;
         self.first_audio.get_or_insert(now);
         self.script.add_audio(segment, chunk.duration());
-        self.playback.queue(chunk);
+        let item = self.script.item_of(segment)?;
+        self.playback.queue(item, chunk);
         Some(())
     }
 
@@ -264,10 +313,13 @@ impl Response {
         outbox: &mut Outbox,
     ) -> Option<Status> {
         if let Words::AtTools { round } = self.words
-            && self.calls.iter().all(|call| call.state == CallState::Answered)
+            && !self.calls.iter().any(|call| matches!(call.state, CallState::Running { .. }))
         {
-            self.calls.clear();
-            self.generate(now, round + 1, history, outbox);
+            if self.calls.drain(..).any(|call| call.state == CallState::HandedOver) {
+                self.words = Words::Complete(Status::Completed);
+            } else {
+                self.generate(now, round + 1, history, outbox);
+            }
         }
         while self.at_voice.len() < SEGMENTS_AT_VOICE_MAX
             && self.playback.queued() < self.settings.queued_audio_max
@@ -277,8 +329,8 @@ impl Response {
                 self.voice_heard_of = now;
             }
             self.at_voice.push_back(segment);
-            let voice = Arc::clone(&self.settings.voice);
-            outbox.command(Command::Speak { response: self.id, segment, text, voice });
+            let (voice, speed, format) = (Arc::clone(&self.settings.voice), self.settings.speed, self.format);
+            outbox.command(Command::Speak { response: self.id, segment, text, voice, speed, format });
         }
         let Words::Complete(status) = self.words else {
             self.release(now, releasing, outbox);
@@ -295,8 +347,8 @@ impl Response {
         while releasing == Releasing::Allowed
             && let Some(released) = self.playback.release(now, &self.settings)
         {
-            let (chunk, offset, last) = (released.chunk, released.offset, released.last);
-            outbox.event(Event::ResponseAudio { response: self.id, chunk, offset, last });
+            let (item, chunk, offset, last) = (released.item, released.chunk, released.offset, released.last);
+            outbox.event(Event::ResponseAudio { response: self.id, item, chunk, offset, last });
         }
     }
 
@@ -332,7 +384,7 @@ impl Response {
         let is_writing = !matches!(self.words, Words::Complete(_));
         let running = |call: &Call| match call.state {
             CallState::Running { deadline } => Some(deadline),
-            CallState::Answered => None,
+            CallState::Answered | CallState::HandedOver => None,
         };
         Deadlines {
             first_delta: match self.words {
@@ -356,28 +408,32 @@ impl Response {
         let request = ReplyRequest {
             history: history.view(),
             settings: Arc::clone(&self.settings),
-            instructions: self.instructions.clone(),
-            may_call_tools: self.may_call_tools(round),
+            tool_choice: match &self.settings.tool_choice {
+                _ if !self.may_call_tools(round) => ToolChoice::Forbidden,
+                // Once it has called what it had to, the model is free to use what came of it.
+                ToolChoice::Required | ToolChoice::Named(_) if round > 0 => ToolChoice::Auto,
+                choice => choice.clone(),
+            },
         };
         outbox.command(Command::Generate { response: self.id, request: Box::new(request) });
     }
 
     fn may_call_tools(&self, round: u32) -> bool {
-        round < self.settings.tool_rounds_max
+        round < self.settings.tool_rounds_max && self.settings.tool_choice != ToolChoice::Forbidden
     }
 
     /// The round in which the agent is talking, if it is.
     fn round(&self) -> Option<u32> {
         match self.words {
             Words::Asked { round, .. } | Words::Flowing { round, .. } => Some(round),
-            Words::AtTools { .. } | Words::Complete(_) => None,
+            Words::Held | Words::AtTools { .. } | Words::Complete(_) => None,
         }
     }
 
     fn append(&mut self, now: Time, delta: &Arc<str>, history: &mut History, outbox: &mut Outbox) {
         self.first_text.get_or_insert(now);
-        let delta = self.script.append(delta, history);
-        outbox.event(Event::ResponseText { response: self.id, delta });
+        let (item, delta) = self.script.append(delta, history);
+        outbox.event(Event::ResponseText { response: self.id, item, delta });
     }
 
     fn end_words(&mut self, status: Status, history: &mut History) {
@@ -412,7 +468,8 @@ impl Response {
 
     /// Language models refuse a history in which a call has no answer.
     fn cut_open_calls(&mut self, history: &mut History, outbox: &mut Outbox) {
-        for call in mem::take(&mut self.calls).into_iter().filter(|call| call.state != CallState::Answered) {
+        let is_open = |call: &Call| matches!(call.state, CallState::Running { .. });
+        for call in mem::take(&mut self.calls).into_iter().filter(is_open) {
             let output = Arc::from("The reply ended before the tool answered.");
             outbox.record(Record::Item(history.push(Content::ToolOutput { call: call.id, output, failed: true })));
         }
@@ -437,16 +494,4 @@ pub(crate) enum Releasing {
     Allowed,
     /// Nobody is there to hear it.
     Held,
-}
-
-/// See [`Response::deadlines`].
-#[derive(Debug, Default)]
-pub(crate) struct Deadlines {
-    pub(crate) first_delta: Option<Time>,
-    pub(crate) delta_gap: Option<Time>,
-    pub(crate) reply: Option<Time>,
-    pub(crate) first_audio: Option<Time>,
-    pub(crate) tool_call: Option<Time>,
-    pub(crate) send_ahead: Option<Time>,
-    pub(crate) played_out: Option<Time>,
 }

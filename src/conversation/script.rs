@@ -62,8 +62,9 @@ impl Script {
         &self.text
     }
 
-    /// More words. After [`Script::end_line`] they begin a new item, set off by a blank. Returns what was added.
-    pub(crate) fn append(&mut self, delta: &Arc<str>, history: &mut History) -> Arc<str> {
+    /// More words. After [`Script::end_line`] they begin a new item, set off by a blank. Returns what was added, and to
+    /// which item.
+    pub(crate) fn append(&mut self, delta: &Arc<str>, history: &mut History) -> (ItemId, Arc<str>) {
         let added = match self.line {
             Line::Ended if self.text.ends_with(|c: char| !c.is_whitespace()) => Arc::from(format!(" {delta}")),
             Line::Ended | Line::Open => Arc::clone(delta),
@@ -73,7 +74,35 @@ impl Script {
             self.line = Line::Open;
         }
         self.text.push_str(&added);
-        added
+        (self.parts.last().map_or(ItemId::default(), |part| part.item), added)
+    }
+
+    /// Which item a segment's words belong to.
+    pub(crate) fn item_of(&mut self, segment: SegmentId) -> Option<ItemId> {
+        let start = self.track(segment)?.text.start;
+        self.parts.iter().rev().find(|part| part.start <= start).map(|part| part.item)
+    }
+
+    /// Whether these words are this script's.
+    pub(crate) fn holds(&self, item: ItemId) -> bool {
+        self.parts.iter().any(|part| part.item == item)
+    }
+
+    /// Cuts one item to the words heard within the first `heard` of its own audio. Gives back how much audio that is, at
+    /// most all of it, and the item. `None` if the item is not of this script, or is gone.
+    pub(crate) fn cut(&self, item: ItemId, heard: Duration, history: &mut History) -> Option<(Duration, Item)> {
+        let index = self.parts.iter().position(|part| part.item == item)?;
+        let start = self.parts[index].start;
+        let end = self.parts.get(index + 1).map_or(self.text.len(), |next| next.start);
+        let audio = |range: Range<usize>| -> Duration {
+            self.tracks.iter().filter(|track| range.contains(&track.text.start)).map(|track| track.audio).sum()
+        };
+        let heard = heard.min(audio(start..end));
+        let upto = self.heard(audio(0..start) + heard).clamp(start, end);
+        let words = Arc::from(self.text[start..upto].trim());
+        let content = Content::Reply { response: Some(self.response), text: words, interrupted: upto < end };
+        history.item(item)?;
+        Some((heard, history.put(item, content)?))
     }
 
     /// Words that follow belong to a new item.
@@ -132,10 +161,10 @@ impl Script {
         let ends = self.parts.iter().skip(1).map(|part| part.start).chain([self.text.len()]);
         let write = |(part, end): (&Part, usize)| {
             let words = self.text[part.start..end.min(upto).max(part.start)].trim();
-            let content = Content::Reply { response: self.response, text: Arc::from(words), interrupted };
+            let content = Content::Reply { response: Some(self.response), text: Arc::from(words), interrupted };
             history.put(part.item, content)
         };
-        self.parts.iter().zip(ends).map(write).collect()
+        self.parts.iter().zip(ends).filter_map(write).collect()
     }
 
     /// The same, and tells the store.
@@ -172,6 +201,29 @@ mod tests {
         let second = script.add_track(20..33);
         script.add_audio(second, MS(100));
         script.text()[..script.heard(MS(played_ms))].trim_end().to_owned()
+    }
+
+    #[test]
+    fn an_item_is_cut_by_its_own_audio() {
+        let (mut script, mut history) = (Script::new(ResponseId(1)), History::default());
+        for (words, text) in [("Let me look.", 0..12), (" It is four degrees.", 12..32)] {
+            script.append(&Arc::from(words.trim_start()), &mut history);
+            let track = script.add_track(text);
+            script.add_audio(track, MS(1_000));
+            script.end_track(track);
+            script.end_line();
+        }
+        script.write(usize::MAX, false, &mut history);
+        let ids: Vec<ItemId> = history.items().iter().map(|item| item.id).collect();
+        let mut cut = |item, ms| {
+            let (heard, item) = script.cut(item, MS(ms), &mut history)?;
+            let Content::Reply { text, interrupted, .. } = item.content else { return None };
+            Some((heard.as_millis(), text.to_string(), interrupted))
+        };
+        assert_eq!(cut(ids[1], 600), Some((600, "It is four".to_owned(), true)));
+        assert_eq!(cut(ids[1], 5_000), Some((1_000, "It is four degrees.".to_owned(), false)));
+        assert_eq!(cut(ids[0], 0), Some((0, String::new(), true)));
+        assert_eq!(cut(ItemId(99), 0), None);
     }
 
     #[test]

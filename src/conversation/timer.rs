@@ -25,6 +25,8 @@ pub enum Timer {
     PlayedOut,
     /// Something is to be said of the assistant's own accord.
     Announcement,
+    /// The user has said nothing since the last reply was played.
+    Prompt,
     /// Nothing happened for too long.
     Idle,
     /// The session is at its greatest length.
@@ -33,7 +35,35 @@ pub enum Timer {
     Drain,
 }
 
-const ALL: [Timer; 13] = [
+/// When a reply, or any of several, wants to be woken for what.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    pub(crate) first_delta: Option<Time>,
+    pub(crate) delta_gap: Option<Time>,
+    pub(crate) reply: Option<Time>,
+    pub(crate) first_audio: Option<Time>,
+    pub(crate) tool_call: Option<Time>,
+    pub(crate) send_ahead: Option<Time>,
+    pub(crate) played_out: Option<Time>,
+}
+
+impl Deadlines {
+    /// The earlier of each kind.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let earlier = |one: Option<Time>, two: Option<Time>| one.into_iter().chain(two).min();
+        Self {
+            first_delta: earlier(self.first_delta, other.first_delta),
+            delta_gap: earlier(self.delta_gap, other.delta_gap),
+            reply: earlier(self.reply, other.reply),
+            first_audio: earlier(self.first_audio, other.first_audio),
+            tool_call: earlier(self.tool_call, other.tool_call),
+            send_ahead: earlier(self.send_ahead, other.send_ahead),
+            played_out: earlier(self.played_out, other.played_out),
+        }
+    }
+}
+
+const ALL: [Timer; 14] = [
     Timer::AudioGap,
     Timer::TranscriptOverdue,
     Timer::FirstDelta,
@@ -44,6 +74,7 @@ const ALL: [Timer; 13] = [
     Timer::SendAhead,
     Timer::PlayedOut,
     Timer::Announcement,
+    Timer::Prompt,
     Timer::Idle,
     Timer::SessionMax,
     Timer::Drain,

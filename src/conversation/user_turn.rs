@@ -132,6 +132,16 @@ impl UserTurn {
         open
     }
 
+    /// Whether words of the user's are on their way.
+    pub(crate) fn awaits_words(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// Up to where frames were heard.
+    pub(crate) fn heard_to(&self) -> AudioPos {
+        self.heard_to
+    }
+
     fn take_awaited(&mut self, id: UtteranceId) -> Option<Awaited> {
         let index = self.awaited.iter().position(|awaited| awaited.utterance.id == id)?;
         self.awaited.remove(index)
@@ -247,12 +257,15 @@ impl Conversation {
 
     fn speech_began(&mut self, start: AudioPos) {
         let happening = if self.settings.barge_in { Happening::SpeechBegan } else { Happening::SpeechBeganPolitely };
-        match self.decide(happening) {
-            Verdict::Wait => return,
-            Verdict::TakeTheFloor => self.end_reply(Status::Interrupted),
-            Verdict::Proceed => {}
+        let verdict = self.decide(happening);
+        if verdict == Verdict::Wait {
+            return;
         }
+        self.prompt_from = None;
         self.begin_utterance(start);
+        if verdict == Verdict::TakeTheFloor {
+            self.end_reply(Status::Interrupted);
+        }
     }
 
     fn begin_utterance(&mut self, start: AudioPos) {
@@ -315,6 +328,7 @@ impl Conversation {
             return self.outbox.event(Event::Problem { code: "input_empty", message: "There is no audio to commit." });
         }
         if self.settings.turn_mode == TurnMode::Manual
+            && self.settings.reply_automatically
             && self.decide(Happening::ReplyRequested) == Verdict::TakeTheFloor
         {
             self.end_reply(Status::Cancelled);
@@ -330,7 +344,7 @@ impl Conversation {
             // It was announced, so it has an end too: it was no speech after all.
             Voice::Speaking(utterance) | Voice::Pausing { utterance, .. } => {
                 let (item, at) = (utterance.item, self.user.heard_to);
-                self.outbox.event(Event::SpeechStopped { item, at, reason: StopReason::Committed });
+                self.outbox.event(Event::SpeechStopped { item, at, reason: StopReason::Cleared });
                 let (text, language) = (Arc::from(""), Arc::from(""));
                 let start = utterance.start;
                 self.outbox.event(Event::TranscriptFinal { item, text, language, confidence: 0.0, start, end: at });
@@ -339,6 +353,7 @@ impl Conversation {
         };
         self.timers.clear(Timer::AudioGap);
         self.user.recognized_to = self.user.heard_to;
+        self.history.remove(utterance.item);
         self.outbox.command(Command::CancelRecognition { utterance: utterance.id });
     }
 

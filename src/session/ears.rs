@@ -16,6 +16,8 @@ use crate::{
 pub enum Pace {
     /// Like a microphone: a second of audio takes a second.
     Live,
+    /// In pieces of any size and speed, each heard at once: the client knows that speech in it interrupts.
+    Unpaced,
     /// As fast as the server takes it (a recording). What cannot be listened to yet, because the assistant has the floor,
     /// waits.
     File,
@@ -88,6 +90,20 @@ impl Ears {
     /// Resolves when a container's thread has frames. Cancel-safe.
     pub(crate) fn ready(&self) -> Arc<Notify> {
         Arc::clone(&self.ready)
+    }
+
+    /// What comes from here on is in this format. Media time goes on.
+    pub(crate) fn set_format(&mut self, format: Format) -> Result<(), ProtocolError> {
+        if format == self.ingress.format() {
+            return Ok(());
+        }
+        let notify = Arc::clone(&self.ready);
+        let flushed = self.ingress.finish(&mut self.fresh);
+        self.collect();
+        flushed.map_err(|error| wrong(&error))?;
+        let wake = Box::new(move || notify.notify_one());
+        self.ingress = Ingress::from_position(format, self.end, Some(wake)).map_err(|error| wrong(&error))?;
+        Ok(())
     }
 
     /// Places a fact after everything heard so far.

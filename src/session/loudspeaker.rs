@@ -25,7 +25,7 @@ impl Loudspeaker {
     /// Settings under which a reply leaves as fast as it is made, if nobody waits for it to be played.
     pub(crate) fn settings(&self, settings: Settings) -> Settings {
         match self.pace {
-            Pace::Live => settings,
+            Pace::Live | Pace::Unpaced => settings,
             Pace::File => Settings { playback_reports: true, send_ahead: AT_ONCE, burst: AT_ONCE, ..settings },
         }
     }
@@ -33,7 +33,7 @@ impl Loudspeaker {
     /// What follows from this fact, if it says that audio was sent.
     pub(crate) fn hear(&mut self, fact: &Input) -> Option<Input> {
         let Input::AudioSent { response, duration } = *fact else { return None };
-        if self.pace == Pace::Live {
+        if self.pace != Pace::File {
             return None;
         }
         if self.reply != response {

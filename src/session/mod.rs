@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{ChatModel, tools},
     audio,
-    conversation::{CloseReason, Command, Conversation, Event, Input, Output, Settings, Time},
+    conversation::{Command, Conversation, Event, Input, Output, Settings, Time},
     ids::SessionId,
     protocol::{Codec, Incoming, Message, ProtocolError, native::close},
     stt::SpeechToText,
@@ -249,12 +249,18 @@ impl Session {
                 let heard = self.ears.hear(packet, now);
                 self.complain(heard);
             }
+            Incoming::Formats { input, output } => {
+                self.speaking.set_format(output);
+                let changed = self.ears.set_format(input);
+                self.complain(changed);
+            }
             // What refers to a place in the audio keeps its place; what refers to a reply does not wait for audio.
             Incoming::Input(
                 fact @ (Input::AudioCommitted
                 | Input::AudioCleared
                 | Input::Muted(_)
                 | Input::TextEntered { .. }
+                | Input::ItemInserted { .. }
                 | Input::ResponseRequested(_)
                 | Input::Goodbye { .. }),
             ) => self.ears.place(fact),
@@ -299,14 +305,17 @@ impl Session {
                 let messages = wording::messages(self.core.history().items().iter());
                 self.speaking.run_tool(response, call, &name, &arguments, tools::Context { messages });
             }
-            Command::Speak { response, segment, text, voice } => {
+            Command::Speak { response, segment, text, voice, speed, format } => {
                 let language = Arc::clone(&self.core.settings().language);
-                self.speaking.speak(response, segment, Segment { text, voice, language });
+                self.speaking.speak(response, segment, format, Segment { text, voice, language, speed });
             }
             Command::CancelResponse { response } | Command::ReleaseResponse { response } => {
                 self.speaking.drop_reply(response);
             }
-            Command::Close(reason) => self.close(close::code_for(reason), farewell(reason)),
+            Command::Close(reason) => {
+                let (code, reason) = self.codec.farewell(reason);
+                self.close(code, &reason);
+            }
         }
     }
 
@@ -356,16 +365,6 @@ impl Session {
 
     fn instant(&self, at: Time) -> Instant {
         self.began + at.since(Time::ZERO)
-    }
-}
-
-/// What the close frame says of each way in which a conversation ends.
-fn farewell(reason: CloseReason) -> &'static str {
-    match reason {
-        CloseReason::Goodbye => "goodbye",
-        CloseReason::Idle => "nothing happened for too long",
-        CloseReason::TooLong => "the session reached its greatest length",
-        CloseReason::Restart => "the server restarts; connect again",
     }
 }
 

@@ -9,11 +9,11 @@ use tracing::{Instrument as _, Span};
 use super::{voice, wording};
 use crate::{
     agent::{
-        ChatModel, Delta,
+        ChatModel, Delta, Stop,
         tools::{Context, Effect, Registry},
     },
     audio::Format,
-    conversation::{Input, ReplyRequest, Usage},
+    conversation::{AgentStop, Input, ReplyRequest, Usage},
     ids::{CallId, ResponseId, SegmentId},
     tts::{Segment, TextToSpeech},
 };
@@ -32,7 +32,7 @@ pub(crate) struct Speaking {
 /// The scope of one reply.
 struct Reply {
     /// Bounded by [`SEGMENTS_MAX`]; the conversation asks for no more than two unspoken segments at a time.
-    segments: mpsc::Sender<(SegmentId, Segment)>,
+    segments: mpsc::Sender<(SegmentId, Format, Segment)>,
     scope: JoinSet<()>,
     /// What everything done for this reply logs under.
     span: Span,
@@ -86,11 +86,17 @@ impl Speaking {
     }
 
     /// Speaks a segment after those before it.
-    pub(crate) fn speak(&mut self, response: ResponseId, segment: SegmentId, what: Segment) {
+    pub(crate) fn speak(&mut self, response: ResponseId, segment: SegmentId, format: Option<Format>, what: Segment) {
+        let format = format.unwrap_or(self.output);
         // Room is certain: the conversation holds back segments until earlier ones are spoken.
-        if self.reply(response).segments.try_send((segment, what)).is_err() {
+        if self.reply(response).segments.try_send((segment, format, what)).is_err() {
             tracing::error!(%response, %segment, "a segment found no room");
         }
+    }
+
+    /// Replies that begin to speak from here on do so in this format.
+    pub(crate) fn set_format(&mut self, output: Format) {
+        self.output = output;
     }
 
     /// Ends everything that works for a reply.
@@ -100,12 +106,12 @@ impl Speaking {
 
     /// The scope of a reply, opened when it is first needed.
     fn reply(&mut self, response: ResponseId) -> &mut Reply {
-        let (tts, output, facts) = (&self.tts, self.output, &self.facts);
+        let (tts, facts) = (&self.tts, &self.facts);
         self.replies.entry(response).or_insert_with(|| {
             let (segments, queue) = mpsc::channel(SEGMENTS_MAX);
             let span = tracing::info_span!("reply", %response);
             let mut reply = Reply { segments, scope: JoinSet::new(), span };
-            reply.run(voice::run(response, Arc::clone(tts), output, queue, facts.clone()));
+            reply.run(voice::run(response, Arc::clone(tts), queue, facts.clone()));
             reply
         })
     }
@@ -127,9 +133,14 @@ async fn agent(
         let fact = match time::timeout(ROUND_MAX, deltas.next()).await {
             Ok(Some(Ok(Delta::Text(delta)))) => Input::ReplyText { response, delta },
             Ok(Some(Ok(Delta::ToolCall { name, arguments }))) => Input::ToolCalled { response, name, arguments },
-            Ok(Some(Ok(Delta::Finished { input_tokens, output_tokens }))) => {
+            Ok(Some(Ok(Delta::Finished { input_tokens, output_tokens, stop }))) => {
                 let usage = Usage { input_tokens, output_tokens };
-                let _gone = facts.send(Input::ReplyFinished { response, usage }).await;
+                let stop = match stop {
+                    Stop::Finished => AgentStop::Finished,
+                    Stop::TokensMax => AgentStop::TokensMax,
+                    Stop::Filtered => AgentStop::Filtered,
+                };
+                let _gone = facts.send(Input::ReplyFinished { response, usage, stop }).await;
                 return;
             }
             Ok(Some(Err(error))) => {

@@ -14,41 +14,45 @@ use crate::{
     tts::{Segment, TextToSpeech},
 };
 
-/// Speaks segments until there are no more, or the scope is dropped.
+/// Speaks segments until there are no more, or the scope is dropped. All of them in the format of the first: a reply is one
+/// stream.
 pub(crate) async fn run(
     response: ResponseId,
     tts: Arc<dyn TextToSpeech>,
-    output: Format,
-    mut segments: mpsc::Receiver<(SegmentId, Segment)>,
+    mut segments: mpsc::Receiver<(SegmentId, Format, Segment)>,
     facts: mpsc::Sender<Input>,
 ) {
-    let mut egress = match Egress::new(output) {
+    let Some((id, format, segment)) = segments.recv().await else { return };
+    let mut egress = match Egress::new(format) {
         Ok(egress) => egress,
         Err(error) => {
             tracing::error!(%response, %error, "no encoder for the client's format");
-            while let Some((segment, _)) = segments.recv().await {
+            let mut next = Some(id);
+            while let Some(segment) = next {
                 let _gone = facts.send(Input::SpeechFailed { response, segment, reason: "broken" }).await;
+                next = segments.recv().await.map(|(segment, ..)| segment);
             }
             return;
         }
     };
     let mut scope = JoinSet::new();
     let mut begun: VecDeque<(SegmentId, mpsc::Receiver<Result<Samples, Error>>)> = VecDeque::new();
+    begun.push_back((id, begin(&mut scope, &tts, segment)));
     loop {
         // Begin whatever has been asked for, so that a remote voice works on the next segment during this one.
-        while let Ok((id, segment)) = segments.try_recv() {
+        while let Ok((id, _, segment)) = segments.try_recv() {
             begun.push_back((id, begin(&mut scope, &tts, segment)));
         }
         let Some((id, pieces)) = begun.front_mut() else {
             match segments.recv().await {
-                Some((id, segment)) => begun.push_back((id, begin(&mut scope, &tts, segment))),
+                Some((id, _, segment)) => begun.push_back((id, begin(&mut scope, &tts, segment))),
                 None => return,
             }
             continue;
         };
         tokio::select! {
             biased;
-            Some((id, segment)) = segments.recv() => begun.push_back((id, begin(&mut scope, &tts, segment))),
+            Some((id, _, segment)) = segments.recv() => begun.push_back((id, begin(&mut scope, &tts, segment))),
             piece = time::timeout(PIECE_MAX, pieces.recv()) => {
                 let piece = piece.unwrap_or_else(|_| Some(Err(Error::new(ErrorKind::Unavailable, "no audio in time"))));
                 let segment = *id;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::{
-    agent::{Message, Request, ToolSpec},
-    conversation::{Content, Item, ReplyRequest},
+    agent::{Message, Request, ToolChoice, ToolSpec},
+    conversation::{self, Content, Item, ReplyRequest},
 };
 
 /// What the agent is asked for one round of a reply.
 pub(crate) fn request(request: &ReplyRequest) -> Request {
     let settings = &request.settings;
-    let tools = if request.may_call_tools {
-        let spec = |tool: &crate::conversation::ToolSpec| ToolSpec {
+    let tools = if request.tool_choice != conversation::ToolChoice::Forbidden {
+        let spec = |tool: &conversation::ToolSpec| ToolSpec {
             name: Arc::clone(&tool.name),
             description: Arc::clone(&tool.description),
             parameters: Arc::clone(&tool.parameters),
@@ -21,9 +21,15 @@ pub(crate) fn request(request: &ReplyRequest) -> Request {
         Vec::new()
     };
     Request {
-        instructions: Arc::clone(request.instructions.as_ref().unwrap_or(&settings.instructions)),
+        instructions: Arc::clone(&settings.instructions),
         messages: messages(request.history.iter()),
         tools,
+        tool_choice: match &request.tool_choice {
+            conversation::ToolChoice::Required => ToolChoice::Required,
+            conversation::ToolChoice::Named(name) => ToolChoice::Named(Arc::clone(name)),
+            conversation::ToolChoice::Auto | conversation::ToolChoice::Forbidden => ToolChoice::Auto,
+        },
+        output_tokens_max: settings.output_tokens_max,
         language: Arc::clone(&settings.language),
     }
 }

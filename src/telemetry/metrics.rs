@@ -90,6 +90,7 @@ pub(crate) fn event(event: &Event) {
                 Status::Completed => "completed",
                 Status::Interrupted => "interrupted",
                 Status::Cancelled => "cancelled",
+                Status::Incomplete(_) => "incomplete",
                 Status::Failed(_) => "failed",
             };
             counter!("voice_responses_total", "outcome" => outcome).increment(1);

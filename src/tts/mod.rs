@@ -17,7 +17,7 @@ mod trim;
 mod wav;
 
 /// What is to be spoken.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
     /// The words as written: Markdown, numbers, links and all.
     pub text: Arc<str>,
@@ -25,7 +25,15 @@ pub struct Segment {
     pub voice: Arc<str>,
     /// Language as a BCP 47 tag; empty = the voice's.
     pub language: Arc<str>,
+    /// How fast, 1 = as the voice likes; [`SPEED_MIN`] to [`SPEED_MAX`], values beyond count as these.
+    pub speed: f32,
 }
+
+/// The slowest speech.
+pub const SPEED_MIN: f32 = 0.25;
+
+/// The fastest speech.
+pub const SPEED_MAX: f32 = 4.0;
 
 /// An engine that speaks. Dropping the stream stops the work (a child process is killed, a connection closed).
 pub trait TextToSpeech: Send + Sync {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
 use serde_json::{Value, json};
 
-use super::{ChatModel, Delta, Error, Message, Request};
+use super::{ChatModel, Delta, Error, Message, Request, Stop, ToolChoice};
 use intent::Intent;
 
 mod arithmetic;
@@ -39,20 +39,26 @@ impl ChatModel for Offline {
 /// What it does in this round.
 enum Round {
     /// Calls a tool.
-    Call { name: &'static str, arguments: Value },
+    Call { name: Arc<str>, arguments: Value },
     /// Says something.
     Say(String),
 }
 
 fn answer(request: &Request) -> Vec<Delta> {
-    let mut deltas = match round(request) {
-        Round::Call { name, arguments } => {
-            vec![Delta::ToolCall { name: name.into(), arguments: arguments.to_string().into() }]
+    let mut stop = Stop::Finished;
+    let mut deltas: Vec<Delta> = match round(request) {
+        Round::Call { name, arguments } => vec![Delta::ToolCall { name, arguments: arguments.to_string().into() }],
+        // A word counts as a token.
+        Round::Say(text) => {
+            let allowed = request.output_tokens_max.map_or(usize::MAX, |max| max as usize);
+            if text.split_inclusive(' ').count() > allowed {
+                stop = Stop::TokensMax;
+            }
+            text.split_inclusive(' ').take(allowed).map(|word| Delta::Text(Arc::from(word))).collect()
         }
-        Round::Say(text) => text.split_inclusive(' ').map(|word| Delta::Text(Arc::from(word))).collect(),
     };
     // No tokens: there is no model.
-    deltas.push(Delta::Finished { input_tokens: 0, output_tokens: 0 });
+    deltas.push(Delta::Finished { input_tokens: 0, output_tokens: 0, stop });
     deltas
 }
 
@@ -64,6 +70,12 @@ fn round(request: &Request) -> Round {
         Some(Message::User(text)) => &**text,
         _ => "",
     };
+    if let Some(name) = demanded(request, after) {
+        return Round::Call { name, arguments: json!({}) };
+    }
+    if let (Some(Message::Assistant(_)), Some(Message::System(_))) = (after.first(), after.last()) {
+        return Round::Say("Are you still there?".into());
+    }
     let words = words::words(text);
     if words.is_empty() {
         return Round::Say("Hello! How can I help you?".into());
@@ -78,10 +90,21 @@ fn round(request: &Request) -> Round {
     }
     match call_for(&intent) {
         Some((name, arguments)) if request.tools.iter().any(|tool| *tool.name == *name) => {
-            Round::Call { name, arguments }
+            Round::Call { name: name.into(), arguments }
         }
         Some(_) => Round::Say("I cannot do that in this conversation: the tool for it is switched off.".into()),
         None => Round::Say(wording::without_tool(&intent, text, before)),
+    }
+}
+
+/// The tool that has to be called, and was not yet. What to call it with is for a language model to know.
+fn demanded(request: &Request, after: &[Message]) -> Option<Arc<str>> {
+    let is_called = after.iter().any(|message| matches!(message, Message::ToolOutput { .. }));
+    match &request.tool_choice {
+        _ if is_called => None,
+        ToolChoice::Auto => None,
+        ToolChoice::Required => request.tools.first().map(|tool| Arc::clone(&tool.name)),
+        ToolChoice::Named(name) => Some(Arc::clone(name)),
     }
 }
 

@@ -50,6 +50,16 @@ pub const fn code_for(reason: CloseReason) -> u16 {
     }
 }
 
+/// What the close frame says of each way in which a conversation ends.
+pub const fn farewell(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Goodbye => "goodbye",
+        CloseReason::Idle => "nothing happened for too long",
+        CloseReason::TooLong => "the session reached its greatest length",
+        CloseReason::Restart => "the server restarts; connect again",
+    }
+}
+
 /// `text`, cut at a character so that it fits into a close frame.
 pub fn reason(text: &str) -> &str {
     &text[..text.floor_char_boundary(REASON_MAX_BYTES)]

@@ -11,7 +11,9 @@ use super::{
     },
 };
 use crate::{
-    conversation::{self, CloseReason, Event, Settings, Status, StopReason, Timings, ToolPlace},
+    conversation::{
+        self, AgentStop, CloseReason, Event, ResponseRefusal, Settings, Status, StopReason, Timings, ToolPlace,
+    },
     ids::{CallId, SessionId},
     protocol::{Message, ProtocolError},
 };
@@ -140,10 +142,25 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
             message: format!("The words of this turn could not be found ({reason})."),
             turn: Some(item.0),
         },
-        Event::ResponseStarted { response, turn } => {
+        Event::ResponseStarted { response, turn, .. } => {
             ServerMessage::ReplyStarted { reply: response.0, turn: turn.map(|item| item.0) }
         }
-        Event::ResponseText { response, delta } => {
+        Event::ResponseRefused { reason, .. } => {
+            let (code, message) = match reason {
+                ResponseRefusal::Busy => ("busy", "Another reply is in progress."),
+                ResponseRefusal::TooMany => ("busy", "Too many replies are in progress."),
+                ResponseRefusal::Leaving => ("going_away", "No further reply is begun."),
+            };
+            ServerMessage::Warning { code: code.to_owned(), message: message.to_owned(), turn: None }
+        }
+        // What these tell is of use only to clients that edit the history, which this dialect does not.
+        Event::ItemAdded { .. }
+        | Event::ItemRefused { .. }
+        | Event::ItemDeleted { .. }
+        | Event::ItemTruncated { .. }
+        | Event::AudioCleared
+        | Event::InputTimedOut { .. } => return None,
+        Event::ResponseText { response, delta, .. } => {
             ServerMessage::ReplyText { reply: response.0, delta: delta.to_string(), start_ms: None, end_ms: None }
         }
         Event::ResponseAudio { .. } => return None,
@@ -163,7 +180,7 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
                 latency_ms: latency(timings),
             }))
         }
-        Event::ToolCallRequested { response, call, name, arguments } => ServerMessage::ToolCall {
+        Event::ToolCallRequested { response, call, name, arguments, .. } => ServerMessage::ToolCall {
             call: call_id(*call),
             name: name.to_string(),
             arguments: arguments.to_string(),
@@ -186,6 +203,7 @@ const fn stop_reason(reason: StopReason) -> &'static str {
         StopReason::Committed => "committed",
         StopReason::TooLong => "too_long",
         StopReason::AudioGap => "audio_gap",
+        StopReason::Cleared => "cleared",
     }
 }
 
@@ -203,6 +221,8 @@ const fn reply_status(status: Status) -> (ReplyStatus, Option<&'static str>) {
         Status::Completed => (ReplyStatus::Completed, None),
         Status::Interrupted => (ReplyStatus::Interrupted, None),
         Status::Cancelled => (ReplyStatus::Cancelled, None),
+        Status::Incomplete(AgentStop::TokensMax) => (ReplyStatus::Completed, Some("tokens_max")),
+        Status::Incomplete(_) => (ReplyStatus::Completed, Some("filtered")),
         Status::Failed(reason) => (ReplyStatus::Failed, Some(reason)),
     }
 }

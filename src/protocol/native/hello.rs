@@ -265,6 +265,7 @@ pub(super) fn patch(change: &super::wire::SettingsChange) -> Result<SettingsPatc
         client_tools: change.tools.as_deref().map(tools).transpose()?,
         speak: change.speak,
         partials: None,
+        ..SettingsPatch::default()
     })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{AudioPacket, Codec, Incoming, Message, ProtocolError};
 use crate::{
     audio::{self, AudioChunk, Format},
-    conversation::{Event, Input, PlaybackState, ResponseOptions, Settings},
+    conversation::{CloseReason, Event, Input, PlaybackState, ResponseOptions, Settings, SettingsPatch},
     ids::{CallId, ResponseId, SessionId},
 };
 
@@ -211,7 +211,7 @@ impl Codec for NativeCodec {
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<Message>) {
-        if let Event::ResponseAudio { response, chunk, offset, last } = event {
+        if let Event::ResponseAudio { response, chunk, offset, last, .. } = event {
             out.extend(self.encode_audio(*response, chunk, *offset, *last));
         } else if let Some(message) = encode::event(event, self.features, &mut self.usage) {
             out.push(encode::text(self.next_n(), message));
@@ -220,6 +220,10 @@ impl Codec for NativeCodec {
 
     fn encode_error(&mut self, error: &ProtocolError, out: &mut Vec<Message>) {
         out.push(encode::text(self.next_n(), encode::error(error, None)));
+    }
+
+    fn farewell(&self, reason: CloseReason) -> (u16, String) {
+        (close::code_for(reason), close::farewell(reason).to_owned())
     }
 
     fn input_format(&self) -> Format {
@@ -249,14 +253,15 @@ fn meaning(message: ClientMessage, now_ms: u64) -> Result<Vec<Incoming>, Protoco
         ClientMessage::Text { text, reply, system } => {
             let mut facts = vec![Incoming::Input(Input::TextEntered { text: Arc::from(text), system })];
             if reply {
-                facts.push(Incoming::Input(Input::ResponseRequested(ResponseOptions::default())));
+                facts.push(Incoming::Input(Input::ResponseRequested(Box::default())));
             }
             return Ok(facts);
         }
-        ClientMessage::ReplyCreate { instructions, text } => Input::ResponseRequested(ResponseOptions {
-            instructions: instructions.map(Arc::from),
+        ClientMessage::ReplyCreate { instructions, text } => Input::ResponseRequested(Box::new(ResponseOptions {
             say: text.filter(|text| !text.trim().is_empty()).map(Arc::from),
-        }),
+            patch: SettingsPatch { instructions: instructions.map(Arc::from), ..SettingsPatch::default() },
+            ..ResponseOptions::default()
+        })),
         ClientMessage::ReplyCancel { reply } => Input::ResponseCancelled(reply.map(ResponseId)),
         ClientMessage::Playback { reply, played_ms, state, .. } => Input::PlaybackProgress {
             response: ResponseId(reply),

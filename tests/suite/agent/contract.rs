@@ -61,7 +61,10 @@ async fn the_scripted_engine_keeps_its_rhythm() {
     let rest: Vec<_> = stream.collect().await;
     assert_eq!(start.elapsed(), Duration::from_millis(300));
     assert_eq!(rest.len(), 6);
-    assert_eq!(rest[5].as_ref().unwrap(), &Delta::Finished { input_tokens: 1, output_tokens: 6 });
+    assert_eq!(
+        rest[5].as_ref().unwrap(),
+        &Delta::Finished { input_tokens: 1, output_tokens: 6, stop: floe::agent::Stop::Finished }
+    );
 }
 
 #[test]

@@ -13,7 +13,13 @@ mod tools;
 
 /// A request with this history.
 fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> Request {
-    Request { instructions: "Be kind.".into(), messages: Arc::from(messages), tools, language: "en".into() }
+    Request {
+        instructions: "Be kind.".into(),
+        messages: Arc::from(messages),
+        tools,
+        language: "en".into(),
+        ..Request::default()
+    }
 }
 
 /// A request of one utterance.

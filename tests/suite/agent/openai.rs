@@ -41,7 +41,10 @@ async fn words_stream_and_usage_is_counted() {
     let deltas = all(&engine(&server), ask("what time is it")).await;
     assert_eq!(text_of(&deltas), "It is five o'clock.");
     assert_eq!(deltas.len(), 5, "one delta for each event: {deltas:?}");
-    assert_eq!(deltas[4].as_ref().unwrap(), &Delta::Finished { input_tokens: 12, output_tokens: 7 });
+    assert_eq!(
+        deltas[4].as_ref().unwrap(),
+        &Delta::Finished { input_tokens: 12, output_tokens: 7, stop: Stop::Finished }
+    );
     let asked = &server.asked()[0];
     assert_eq!(asked.authorization.as_deref(), Some("Bearer secret-key"));
     assert_eq!(asked.body["model"], "m-1");
@@ -78,7 +81,7 @@ async fn a_tool_call_split_over_events_comes_whole() {
     let deltas = all(&engine(&server), request(vec![Message::User("date".into())], vec![tool])).await;
     let deltas: Vec<Delta> = deltas.into_iter().map(Result::unwrap).collect();
     let call = |name: &str, arguments: &str| Delta::ToolCall { name: name.into(), arguments: arguments.into() };
-    let end = Delta::Finished { input_tokens: 0, output_tokens: 0 };
+    let end = Delta::Finished { input_tokens: 0, output_tokens: 0, stop: Stop::Finished };
     assert_eq!(deltas, [call("time", r#"{"days":1}"#), call("recall", "{}"), end]);
     let sent = &server.asked()[0].body["tools"][0];
     assert_eq!(sent["function"], json!({"name": "time", "description": "Tells it.", "parameters": {"type": "object"}}));
@@ -90,7 +93,10 @@ async fn an_unknown_finish_reason_ends_a_reply() {
     let server = FakeLlm::start([Reply::Stream(steps)]).await;
     let deltas = all(&engine(&server), ask("hello")).await;
     assert_eq!(text_of(&deltas), "Done.");
-    assert_eq!(deltas.last().unwrap().as_ref().unwrap(), &Delta::Finished { input_tokens: 0, output_tokens: 0 });
+    assert_eq!(
+        deltas.last().unwrap().as_ref().unwrap(),
+        &Delta::Finished { input_tokens: 0, output_tokens: 0, stop: Stop::Finished }
+    );
 }
 
 #[tokio::test]
@@ -112,7 +118,7 @@ async fn a_letter_split_over_two_writes_stays_whole() {
     let server = FakeLlm::start([Reply::Stream(steps)]).await;
     let deltas = all(&engine(&server), ask("hello")).await;
     assert_eq!(text_of(&deltas), "Grüße, 東京 👋");
-    assert!(matches!(deltas.last(), Some(Ok(Delta::Finished { input_tokens: 1, output_tokens: 2 }))));
+    assert!(matches!(deltas.last(), Some(Ok(Delta::Finished { input_tokens: 1, output_tokens: 2, .. }))));
 }
 
 #[tokio::test]

@@ -214,8 +214,15 @@ impl Mind {
     async fn answer(&mut self) {
         let response = ResponseId(self.turn.0);
         self.reply = Some(response);
-        self.tell(Event::ResponseStarted { response, turn: Some(self.turn) }).await;
-        self.tell(Event::ResponseText { response, delta: Arc::from("one two three") }).await;
+        self.tell(Event::ResponseStarted {
+            response,
+            turn: Some(self.turn),
+            tag: 0,
+            settings: Arc::default(),
+            aside: false,
+        })
+        .await;
+        self.tell(Event::ResponseText { response, item: ItemId(0), delta: Arc::from("one two three") }).await;
         let format = self.codec.output_format();
         let samples = format.clock_hz() / 50;
         let silence = match format.codec {
@@ -228,7 +235,7 @@ impl Mind {
             let last = self.script.mark_last && frame + 1 == self.script.reply_frames;
             let chunk = AudioChunk { payload: payload.clone(), samples, clock_hz: format.clock_hz() };
             let offset = Duration::from_millis(u64::from(frame) * 20);
-            let event = Event::ResponseAudio { response, chunk, offset, last };
+            let event = Event::ResponseAudio { response, item: ItemId(0), chunk, offset, last };
             if self.script.skip_every.is_some_and(|every| frame % every == every - 1) {
                 // Numbered by the codec, and lost.
                 self.codec.encode(&event, &mut Vec::new());

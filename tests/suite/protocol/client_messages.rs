@@ -117,7 +117,7 @@ fn input_messages_are_facts() {
 #[test]
 fn text_is_entered_and_asks_for_a_reply_unless_told_otherwise() {
     let entered = |text: &str, system| Incoming::Input(Input::TextEntered { text: Arc::from(text), system });
-    let wanted = Incoming::Input(Input::ResponseRequested(ResponseOptions::default()));
+    let wanted = Incoming::Input(Input::ResponseRequested(Box::default()));
     assert_eq!(meaning("client.text"), [entered("What time is it?", false), wanted.clone()]);
     assert_eq!(decode(r#"{"type":"text","text":"x"}"#), [entered("x", false), wanted]);
     assert_eq!(decode(r#"{"type":"text","text":"x","reply":false,"system":true}"#), [entered("x", true)]);
@@ -126,9 +126,10 @@ fn text_is_entered_and_asks_for_a_reply_unless_told_otherwise() {
 
 #[test]
 fn replies_are_created_and_cancelled() {
-    let options = ResponseOptions { instructions: Some(Arc::from("In one word.")), say: None };
+    let patch = SettingsPatch { instructions: Some(Arc::from("In one word.")), ..SettingsPatch::default() };
+    let options = Box::new(ResponseOptions { patch, ..ResponseOptions::default() });
     assert_eq!(meaning("client.reply.create"), fact(Input::ResponseRequested(options)));
-    let say = ResponseOptions { instructions: None, say: Some(Arc::from("Hello.")) };
+    let say = Box::new(ResponseOptions { say: Some(Arc::from("Hello.")), ..ResponseOptions::default() });
     assert_eq!(decode(r#"{"type":"reply.create","text":"Hello."}"#), fact(Input::ResponseRequested(say)));
     assert_eq!(meaning("client.reply.cancel"), fact(Input::ResponseCancelled(Some(ResponseId(7)))));
     assert_eq!(decode(r#"{"type":"reply.cancel"}"#), fact(Input::ResponseCancelled(None)));

@@ -117,7 +117,13 @@ fn raw_framing_is_nothing_but_audio() {
 fn speech(response: u32, payload: Bytes, offset_ms: u64, last: bool) -> Event {
     let samples = u32::try_from(payload.len() / 2).expect("small");
     let chunk = AudioChunk { payload, samples, clock_hz: 24_000 };
-    Event::ResponseAudio { response: ResponseId(response), chunk, offset: Duration::from_millis(offset_ms), last }
+    Event::ResponseAudio {
+        response: ResponseId(response),
+        item: ItemId(1),
+        chunk,
+        offset: Duration::from_millis(offset_ms),
+        last,
+    }
 }
 
 #[test]
@@ -160,7 +166,10 @@ fn timestamps_of_odd_rates_are_whole_samples() {
         let offset = Duration::from_micros(sample * 1_000_000 / 44_100);
         let chunk = AudioChunk { payload: Bytes::from_static(&[0, 0]), samples: 882, clock_hz: 44_100 };
         out.clear();
-        codec.encode(&Event::ResponseAudio { response: ResponseId(1), chunk, offset, last: false }, &mut out);
+        codec.encode(
+            &Event::ResponseAudio { response: ResponseId(1), item: ItemId(1), chunk, offset, last: false },
+            &mut out,
+        );
         let Some(Message::Binary(bytes)) = out.pop() else { panic!("a frame") };
         assert_eq!(u64::from(Header::split(bytes).expect("a header").0.timestamp), sample);
     }

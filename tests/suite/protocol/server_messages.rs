@@ -41,6 +41,12 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+const REPLIED: ItemId = ItemId(4);
+
+fn started() -> Event {
+    Event::ResponseStarted { response: REPLY, turn: Some(TURN), tag: 0, settings: Arc::default(), aside: false }
+}
+
 fn done(status: Status, usage: Usage) -> Event {
     let timings = Timings {
         endpoint: Some(ms(510)),
@@ -143,8 +149,8 @@ fn events_become_their_messages() {
             },
         ),
         ("warning", Event::TranscriptFailed { item: TURN, reason: "busy" }),
-        ("reply.started", Event::ResponseStarted { response: REPLY, turn: Some(TURN) }),
-        ("reply.text", Event::ResponseText { response: REPLY, delta: Arc::from("It is ") }),
+        ("reply.started", started()),
+        ("reply.text", Event::ResponseText { response: REPLY, item: REPLIED, delta: Arc::from("It is ") }),
         (
             "reply.interrupted",
             Event::PlaybackFlushed { response: REPLY, heard: ms(900), heard_text: Arc::from("It is twelve") },
@@ -154,6 +160,7 @@ fn events_become_their_messages() {
             "tool.call",
             Event::ToolCallRequested {
                 response: REPLY,
+                item: REPLIED,
                 call: CallId(3),
                 name: Arc::from("light_switch"),
                 arguments: Arc::from(r#"{"on":true}"#),
@@ -179,7 +186,7 @@ fn a_wrong_message_is_answered_by_the_error_fixture() {
 
 #[test]
 fn messages_are_numbered_without_holes_whatever_stands_between() {
-    let delta = || Event::ResponseText { response: REPLY, delta: Arc::from("a") };
+    let delta = || Event::ResponseText { response: REPLY, item: REPLIED, delta: Arc::from("a") };
     let mut codec = codec(r#"{"type":"hello"}"#);
     let mut out = Vec::new();
     codec.encode(&delta(), &mut out);

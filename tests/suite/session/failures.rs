@@ -90,7 +90,7 @@ async fn a_tool_of_the_client_is_called_and_awaited() {
     struct Caller;
     impl ChatModel for Caller {
         fn generate(&self, request: Request) -> BoxStream<'static, Result<Delta, Error>> {
-            let finished = Delta::Finished { input_tokens: 1, output_tokens: 1 };
+            let finished = Delta::Finished { input_tokens: 1, output_tokens: 1, stop: floe::agent::Stop::Finished };
             let answered = request.messages.iter().find_map(|message| match message {
                 floe::agent::Message::ToolOutput { output, .. } => Some(Arc::clone(output)),
                 _ => None,

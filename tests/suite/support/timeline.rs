@@ -18,10 +18,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use floe::{
     audio::{AudioChunk, AudioPos},
     conversation::{
-        Command, Content, Conversation, Event, Input, Output, PlaybackState, Record, ResponseOptions, Settings,
-        SettingsPatch, Time, ToolPlace, ToolSpec, TurnMode, Usage,
+        AgentStop, Busy, ClientCalls, Command, Content, Context, ContextItem, Conversation, Delivery, Event, Input,
+        Output, Place, PlaybackState, Record, ResponseOptions, Settings, SettingsPatch, Time, ToolChoice, ToolPlace,
+        ToolSpec, TurnMode, Usage,
     },
-    ids::{CallId, ResponseId, SegmentId, UtteranceId},
+    ids::{CallId, ItemId, ResponseId, SegmentId, UtteranceId},
 };
 
 /// Outputs may lie this much beside their written time: two frames.
@@ -185,9 +186,19 @@ impl Stage {
         let words = || Arc::from(quoted(rest));
         Some(match verb {
             "type" => Input::TextEntered { text: words(), system: false },
-            "request" => Input::ResponseRequested(ResponseOptions::default()),
-            "say" => Input::ResponseRequested(ResponseOptions { say: Some(words()), instructions: None }),
-            "cancel" => Input::ResponseCancelled(None),
+            "request" => Input::ResponseRequested(Box::default()),
+            "say" => {
+                Input::ResponseRequested(Box::new(ResponseOptions { say: Some(words()), ..ResponseOptions::default() }))
+            }
+            "ask" => Input::ResponseRequested(Box::new(asked(rest))),
+            "cancel" if rest.is_empty() => Input::ResponseCancelled(None),
+            "cancel" => Input::ResponseCancelled(Some(ResponseId(number(rest, 'r')))),
+            "insert" => inserted(rest),
+            "delete" => Input::ItemDeleted(item_id(rest)),
+            "truncate" => {
+                let (item, heard) = rest.split_once(' ')?;
+                Input::ItemTruncated { item: item_id(item), heard: Duration::from_millis(ms(heard)) }
+            }
             "commit" => Input::AudioCommitted,
             "clear" => Input::AudioCleared,
             "mute" => Input::Muted(true),
@@ -238,7 +249,10 @@ impl Stage {
                 let (name, arguments) = (Arc::from(detail), Arc::from("{}"));
                 Input::ToolCalled { response: place(subject).0, name, arguments }
             }
-            "finished" => Input::ReplyFinished { response: place(subject).0, usage: Usage::default() },
+            "finished" => {
+                let stop = if detail == "full" { AgentStop::TokensMax } else { AgentStop::Finished };
+                Input::ReplyFinished { response: place(subject).0, usage: Usage::default(), stop }
+            }
             "failed" => Input::ReplyFailed { response: place(subject).0, reason: "unavailable" },
             "result" => Input::ToolFinished { call: CallId(number(subject, 'c')), output: words(), failed: false },
             "spoken" => {
@@ -254,6 +268,63 @@ impl Stage {
             _ => return None,
         })
     }
+}
+
+/// `7 refuse aside only c1,"words" instructions=…`: a request with the tag 7.
+fn asked(rest: &str) -> ResponseOptions {
+    let mut words = rest.split(' ');
+    let tag = words.next().and_then(|tag| tag.parse().ok()).expect("a tag");
+    let mut options = ResponseOptions { tag, ..ResponseOptions::default() };
+    for word in words {
+        match word.split_once('=') {
+            None if word == "refuse" => options.busy = Busy::Refuse,
+            None if word == "aside" => options.aside = true,
+            Some(("only", items)) => {
+                let item = |name: &str| match name.strip_prefix('"') {
+                    Some(text) => ContextItem::New(Content::UserText(Arc::from(text.trim_matches('"')))),
+                    None => ContextItem::Existing(item_id(name)),
+                };
+                options.context = Context::Only(items.split(',').filter(|item| !item.is_empty()).map(item).collect());
+            }
+            Some(("speak", speak)) => options.patch.speak = Some(speak == "true"),
+            Some(("speed", speed)) => options.patch.speed = Some(speed.parse().unwrap()),
+            _ => panic!("no such option: {word}"),
+        }
+    }
+    options
+}
+
+/// `c1 user "words" after i2`: an item of the client's.
+fn inserted(rest: &str) -> Input {
+    let (name, rest) = rest.split_once(' ').expect("an id and a kind");
+    let (what, place) = match rest.rsplit_once(" after ") {
+        Some((what, item)) => (what, Place::After(item_id(item))),
+        None => match rest.strip_suffix(" in front") {
+            Some(what) => (what, Place::Front),
+            None => (rest, Place::End),
+        },
+    };
+    let (kind, words) = what.split_once(' ').expect("a kind and words");
+    let text = || Arc::from(quoted(words));
+    let content = match kind {
+        "user" => Content::UserText(text()),
+        "system" => Content::SystemText(text()),
+        "assistant" => Content::Reply { response: None, text: text(), interrupted: false },
+        output => {
+            let call = CallId(number(output.strip_prefix("output:").expect("a kind"), 'c'));
+            Content::ToolOutput { call, output: text(), failed: false }
+        }
+    };
+    Input::ItemInserted { item: item_id(name), place, content }
+}
+
+/// `i2` is one of the conversation's, `c2` the second of the client's.
+fn item_id(name: &str) -> ItemId {
+    name.strip_prefix('c').map_or_else(|| ItemId(number(name, 'i')), |n| ItemId::of_client(n.parse().unwrap()))
+}
+
+fn name_of(item: ItemId) -> String {
+    if item >= ItemId::of_client(0) { format!("c{}", item.0 & !(1 << 31)) } else { item.to_string() }
 }
 
 /// 20 ms of speech.
@@ -277,7 +348,7 @@ fn describe(output: &Output) -> String {
             Command::RecognizeTo { utterance, at } => format!("RecognizeTo {utterance} {at}"),
             Command::CancelRecognition { utterance } => format!("CancelRecognition {utterance}"),
             Command::Generate { response, request } => {
-                let without = if request.may_call_tools { "" } else { " without tools" };
+                let without = if request.tool_choice != ToolChoice::Forbidden { "" } else { " without tools" };
                 format!(
                     "Generate {response} {}{without}",
                     request.history.iter().map(brief).collect::<Vec<_>>().join(" ")
@@ -299,9 +370,23 @@ fn describe(output: &Output) -> String {
             }
             Event::TranscriptFinal { item, text, .. } => format!("TranscriptFinal {item} \"{text}\""),
             Event::TranscriptFailed { item, reason } => format!("TranscriptFailed {item} {reason}"),
-            Event::ResponseStarted { response, turn } => turn
-                .map_or(format!("ResponseStarted {response}"), |turn| format!("ResponseStarted {response} to {turn}")),
-            Event::ResponseText { response, delta } => format!("ResponseText {response} \"{delta}\""),
+            Event::ResponseStarted { response, turn, aside, .. } => {
+                let to = turn.map_or(String::new(), |turn| format!(" to {turn}"));
+                format!("ResponseStarted {response}{to}{}", if *aside { " aside" } else { "" })
+            }
+            Event::ResponseRefused { tag, reason } => format!("ResponseRefused {tag} {reason:?}"),
+            Event::ItemAdded { item, after } => {
+                let after = after.map_or(String::new(), |after| format!(" after {}", name_of(after)));
+                format!("ItemAdded {} {}{after}", name_of(item.id), brief(item))
+            }
+            Event::ItemRefused { item, reason } => format!("ItemRefused {} {reason:?}", name_of(*item)),
+            Event::ItemDeleted { item } => format!("ItemDeleted {}", name_of(*item)),
+            Event::ItemTruncated { item, heard, text } => {
+                format!("ItemTruncated {item} {}ms \"{text}\"", heard.as_millis())
+            }
+            Event::AudioCleared => "AudioCleared".to_owned(),
+            Event::InputTimedOut { item, start, end } => format!("InputTimedOut {item} {start} {end}"),
+            Event::ResponseText { response, delta, .. } => format!("ResponseText {response} \"{delta}\""),
             Event::ResponseAudio { response, chunk, last, .. } => {
                 let end = if *last { " last" } else { "" };
                 format!("ResponseAudio {response} {}ms{end}", chunk.duration().as_millis())
@@ -357,6 +442,11 @@ fn set(settings: &mut Settings, pair: &str) {
         "tool_rounds" => settings.tool_rounds_max = value.parse().unwrap(),
         "speak" => settings.speak = value.parse().unwrap(),
         "barge_in" => settings.barge_in = value.parse().unwrap(),
+        "delivery" => settings.delivery = if value == "at_once" { Delivery::AtOnce } else { Delivery::Paced },
+        "calls" => {
+            settings.client_calls = if value == "end" { ClientCalls::EndReply } else { ClientCalls::WithinReply };
+        }
+        "prompt_after" => settings.prompt_after = Some(duration()),
         "reply" => settings.reply_automatically = value.parse().unwrap(),
         "reports" => settings.playback_reports = value.parse().unwrap(),
         "turns" => settings.turn_mode = if value == "manual" { TurnMode::Manual } else { TurnMode::Auto },
