@@ -57,9 +57,14 @@ fn decode(c: &mut Criterion) {
 fn encode(c: &mut Criterion) {
     let mut group = c.benchmark_group("protocol/encode");
     let chunk = AudioChunk { payload: Bytes::from_static(&[0; 960]), samples: 480, clock_hz: 24_000 };
-    let speech =
-        Event::ResponseAudio { response: ResponseId(1), chunk, offset: Duration::from_millis(340), last: false };
-    let delta = Event::ResponseText { response: ResponseId(1), delta: Arc::from("twelve ") };
+    let speech = Event::ResponseAudio {
+        response: ResponseId(1),
+        item: ItemId(2),
+        chunk,
+        offset: Duration::from_millis(340),
+        last: false,
+    };
+    let delta = Event::ResponseText { response: ResponseId(1), item: ItemId(2), delta: Arc::from("twelve ") };
     let partial = Event::TranscriptPartial {
         item: ItemId(1),
         revision: 4,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use floe::agent::{
-    ChatModel as _, Delta, ErrorKind, Message, ToolSpec,
+    ChatModel as _, Delta, ErrorKind, Message, Stop, ToolSpec,
     openai::{Config, OpenAi},
 };
 use futures_util::StreamExt as _;

@@ -46,13 +46,13 @@ fn speech_stops_the_reply_in_this_order() {
         r#"{SHORT}
          1.600 > records
          1.600 > speech
-         1.792 < PlaybackFlushed r1 192ms "It is"       # before anything else
+         1.792 < SpeechStarted i3 @1.600
+               < StartRecognition u1 from 1.300         # nothing of the interruption is lost
+               < PlaybackFlushed r1 192ms "It is"
                < CancelResponse r1
                < Item i2 reply"It is--"                 # 192 of 400 ms were played
                < ResponseDone r1 Interrupted "It is"
                < Receipt r1
-               < SpeechStarted i3 @1.600
-               < StartRecognition u1 from 1.300         # nothing of the interruption is lost
          1.800 > text r1 "And gloves."                  # late news of a dead reply …
                > audio r1.s2 100ms
                > spoken r1.s2
@@ -93,10 +93,10 @@ fn going_on_before_the_answer_is_audible_stops_it_too() {
                < ResponseStarted r1 to i1
                < Generate r1 user"the weather"
          3.040 > speech
-         3.136 < CancelResponse r1                      # nothing to flush
-               < ResponseDone r1 Interrupted ""
-               < SpeechStarted i2 @3.040
+         3.136 < SpeechStarted i2 @3.040
                < StartRecognition u2 from 2.740
+               < CancelResponse r1                      # nothing to flush
+               < ResponseDone r1 Interrupted ""
          3.520 > quiet
          4.032 < SpeechStopped i2 @3.520 Silence
                < RecognizeTo u2 3.680
@@ -128,10 +128,10 @@ fn a_noise_before_the_answer_does_not_lose_the_question() {
                < ResponseStarted r1 to i1
                < Generate r1 user"the weather"
          3.040 > speech
-         3.136 < CancelResponse r1
-               < ResponseDone r1 Interrupted ""
-               < SpeechStarted i2 @3.040
+         3.136 < SpeechStarted i2 @3.040
                < StartRecognition u2 from 2.740
+               < CancelResponse r1
+               < ResponseDone r1 Interrupted ""
          3.200 > quiet
          3.712 < SpeechStopped i2 @3.200 Silence
                < RecognizeTo u2 3.360

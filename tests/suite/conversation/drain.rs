@@ -19,7 +19,7 @@ fn the_reply_is_finished_and_none_begun() {
          2.000 > draining 30.0
                < GoingAway 28000ms
          2.100 > request
-               < Problem going_away
+               < ResponseRefused 0 Leaving
          2.200 > finished r1
                < Speak r1.s1 "Four degrees."
                > audio r1.s1 100ms

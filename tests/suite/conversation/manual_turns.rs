@@ -24,6 +24,7 @@ fn a_commit_is_a_turn_and_speech_is_not() {
          4.200 > speech                                 # over the reply, and nothing happens
          4.400 > clear
                < CancelRecognition u2
+               < AudioCleared
          4.416 < StartRecognition u3 from 4.400
          4.480 > commit                                 # this takes the floor
                < CancelResponse r1

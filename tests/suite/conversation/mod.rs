@@ -8,6 +8,7 @@ mod floor;
 mod manual_turns;
 mod pacing;
 mod reference;
+mod requests;
 mod settings;
 mod tools;
 mod turn_taking;

@@ -9,8 +9,9 @@ use std::{
 use floe::{
     audio::{AudioChunk, AudioPos},
     conversation::{
-        Command, Content, Conversation, Event, Input, Output, PlaybackState, Record, ResponseOptions, Settings,
-        SettingsPatch, Status, Time, ToolPlace, ToolSpec, TurnMode, Usage,
+        AgentStop, Busy, ClientCalls, Command, Content, Context, ContextItem, Conversation, Delivery, Event, Input,
+        Output, Place, PlaybackState, Record, ResponseOptions, Settings, SettingsPatch, Status, Time, ToolPlace,
+        ToolSpec, TurnMode, Usage,
     },
     ids::{CallId, ItemId, ResponseId, SegmentId, UtteranceId},
 };
@@ -28,6 +29,8 @@ const STATES: [PlaybackState; 4] =
 #[derive(Default)]
 struct Model {
     current: Option<ResponseId>,
+    /// Replies beside the conversation.
+    beside: BTreeSet<ResponseId>,
     newest: ResponseId,
     /// The words of the current reply as they were shown.
     shown: String,
@@ -52,7 +55,8 @@ impl Model {
             Output::Command(command) => self.see_command(command),
             Output::Event(event) => self.see_event(event, settings),
             Output::Record(Record::Item(item)) => {
-                if let Content::Reply { response, text, .. } = &item.content {
+                if let Content::Reply { response: Some(response), text, .. } = &item.content {
+                    assert!(!self.beside.contains(response), "what is beside the conversation is kept");
                     self.heard.insert(item.id, (*response, text.to_string()));
                 }
             }
@@ -62,6 +66,12 @@ impl Model {
 
     fn see_command(&mut self, command: &Command) {
         match command {
+            Command::Generate { response, .. }
+            | Command::Speak { response, .. }
+            | Command::RunTool { response, .. }
+            | Command::CancelResponse { response }
+            | Command::ReleaseResponse { response }
+                if self.beside.contains(response) => {}
             Command::StartRecognition { utterance, .. } => assert!(self.recognitions.insert(*utterance)),
             Command::RecognizeTo { utterance, at } => {
                 assert!(self.recognitions.contains(utterance), "no such recognition: {utterance}");
@@ -73,7 +83,7 @@ impl Model {
             Command::Generate { response, request } => {
                 assert_eq!(Some(*response), self.current);
                 for item in &request.history {
-                    if let Content::Reply { response, text, .. } = &item.content
+                    if let Content::Reply { response: Some(response), text, .. } = &item.content
                         && Some(*response) != self.current
                     {
                         assert_eq!(self.heard[&item.id].1, **text, "the agent is told what was not heard");
@@ -93,7 +103,8 @@ impl Model {
                 assert_eq!(Some(*response), self.current);
             }
             Command::Close(_) => {
-                assert_eq!((self.current, self.recognitions.len()), (None, 0), "something outlives the session");
+                let open = (self.current, self.beside.len(), self.recognitions.len());
+                assert_eq!(open, (None, 0, 0), "something outlives the session");
                 self.closed += 1;
             }
         }
@@ -101,6 +112,18 @@ impl Model {
 
     fn see_event(&mut self, event: &Event, settings: &Settings) {
         match event {
+            Event::ResponseStarted { response, aside: true, .. } => {
+                assert!(*response > self.newest, "a reply began twice");
+                assert!(self.beside.insert(*response));
+                self.newest = *response;
+            }
+            Event::ResponseDone { response, .. } if self.beside.remove(response) => {}
+            Event::ResponseText { response, .. }
+            | Event::ResponseAudio { response, .. }
+            | Event::PlaybackFlushed { response, .. }
+            | Event::ToolCallRequested { response, .. }
+                if self.beside.contains(response) => {}
+            Event::ItemDeleted { item } => drop(self.heard.remove(item)),
             Event::SpeechStarted { item, .. } => assert_eq!(self.speaking.replace(*item), None),
             Event::SpeechStopped { item, .. } => assert_eq!(self.speaking.take(), Some(*item)),
             Event::ResponseStarted { response, .. } => {
@@ -108,10 +131,12 @@ impl Model {
                 assert!(*response > self.newest, "a reply began twice");
                 let kept = (std::mem::take(&mut self.heard), self.speaking, std::mem::take(&mut self.recognitions));
                 let (finals, calls) = (std::mem::take(&mut self.finals), std::mem::take(&mut self.calls));
-                *self = Self { current: Some(*response), newest: *response, finals, calls, ..Self::default() };
+                let beside = std::mem::take(&mut self.beside);
+                let (current, newest) = (Some(*response), *response);
+                *self = Self { current, newest, beside, finals, calls, ..Self::default() };
                 (self.heard, self.speaking, self.recognitions) = kept;
             }
-            Event::ResponseText { response, delta } => {
+            Event::ResponseText { response, delta, .. } => {
                 assert_eq!(Some(*response), self.current);
                 self.shown.push_str(delta);
             }
@@ -130,7 +155,7 @@ impl Model {
             Event::ResponseDone { response, status, text, .. } => {
                 assert_eq!(self.current.take(), Some(*response), "a reply ended twice, or never began");
                 assert!(self.shown.starts_with(&**text), "{text:?} is not a beginning of {:?}", self.shown);
-                if matches!(status, Status::Completed | Status::Failed(_)) {
+                if matches!(status, Status::Completed | Status::Failed(_) | Status::Incomplete(_)) {
                     assert_eq!(self.shown.trim_end(), &**text);
                 }
                 let items = self.heard.values().filter(|(of, _)| of == response).map(|(_, text)| squeeze(text));
@@ -188,6 +213,10 @@ impl Run {
             greeting: Arc::from(if seed.is_multiple_of(3) { "Hello there." } else { "" }),
             tools: Arc::from([tool("clock", ToolPlace::Server), tool("lamp", ToolPlace::Client)]),
             utterance_max: Duration::from_millis(3_000),
+            delivery: if seed.is_multiple_of(13) { Delivery::AtOnce } else { Delivery::Paced },
+            client_calls: if seed.is_multiple_of(17) { ClientCalls::EndReply } else { ClientCalls::WithinReply },
+            prompt_after: seed.is_multiple_of(19).then(|| Duration::from_millis(2_000)),
+            reply_automatically: !seed.is_multiple_of(23),
             ..Settings::default()
         };
         let conversation = Conversation::new(settings.clone(), Time::ZERO);
@@ -239,8 +268,10 @@ impl Run {
         };
         let at_voice = self.model.segments.iter().take_while(|(_, _, whole)| *whole).count() + 1;
         let segment = SegmentId(at_voice as u32 + u32::from(a.is_multiple_of(13)));
+        let items = self.conversation.history().items();
+        let item = items.get(usize::from(b) % items.len().max(1)).map_or(ItemId(99), |item| item.id);
         let text: Arc<str> = Arc::from(WORDS[usize::from(b) % WORDS.len()]);
-        let input = match kind % 40 {
+        let input = match kind % 46 {
             0..4 => return self.frames(a % 30, 0.9),
             4..8 => return self.frames(a % 50, 0.1),
             8 => return self.frames(a % 10, 0.5),
@@ -253,7 +284,11 @@ impl Run {
                 None => Input::RecognitionFailed { utterance: UtteranceId(u32::from(a % 40)), reason: "busy" },
             },
             12..19 => Input::ReplyText { response, delta: text },
-            19 => Input::ReplyFinished { response, usage: Usage { input_tokens: 1, output_tokens: u64::MAX } },
+            19 => {
+                let usage = Usage { input_tokens: 1, output_tokens: u64::MAX };
+                let stop = if a.is_multiple_of(5) { AgentStop::TokensMax } else { AgentStop::Finished };
+                Input::ReplyFinished { response, usage, stop }
+            }
             20 => Input::ReplyFailed { response, reason: "broken" },
             21..26 => return self.chunk(response, segment, a),
             26 => {
@@ -285,10 +320,35 @@ impl Run {
                 Input::PlaybackProgress { response, played, state: STATES[usize::from(a % 4)] }
             }
             34 => Input::TextEntered { text, system: a.is_multiple_of(2) },
-            35 => Input::ResponseRequested(ResponseOptions {
-                instructions: None,
+            35 | 40 => Input::ResponseRequested(Box::new(ResponseOptions {
+                tag: u64::from(b),
                 say: a.is_multiple_of(3).then(|| Arc::from("These words.")),
-            }),
+                busy: if a.is_multiple_of(2) { Busy::Refuse } else { Busy::Replace },
+                context: if a.is_multiple_of(7) {
+                    Context::Only(vec![ContextItem::Existing(item), ContextItem::New(Content::UserText(text))])
+                } else {
+                    Context::History
+                },
+                aside: kind % 46 == 40,
+                // The model follows one voice only.
+                patch: SettingsPatch { speak: (kind % 46 == 40).then_some(false), ..SettingsPatch::default() },
+                ..ResponseOptions::default()
+            })),
+            41 | 42 => {
+                let place = [Place::End, Place::Front, Place::After(item)][usize::from(a % 3)];
+                let content = match b % 3 {
+                    0 => Content::UserText(text),
+                    1 => Content::Reply { response: None, text, interrupted: false },
+                    _ => Content::ToolOutput { call: CallId(u32::from(a % 7)), output: text, failed: false },
+                };
+                Input::ItemInserted { item: ItemId::of_client(u32::from(b % 50)), place, content }
+            }
+            43 => Input::ItemDeleted(item),
+            44 => Input::ItemTruncated { item, heard: Duration::from_millis(u64::from(b % 3_000)) },
+            45 => {
+                let beside = self.model.beside.first().copied();
+                Input::ResponseCancelled(beside.filter(|_| a.is_multiple_of(4)).or(Some(response)))
+            }
             36 => Input::AnnouncementSet { after: Duration::from_millis(u64::from(a)), text },
             37 => [Input::AudioCommitted, Input::AudioCleared, Input::Muted(true), Input::ResponseCancelled(None)]
                 [usize::from(a % 4)]
@@ -319,7 +379,7 @@ impl Run {
     /// What the history holds of each finished reply is what was heard of it.
     fn check_history(&self) {
         for item in self.conversation.history().items() {
-            if let Content::Reply { response, text, .. } = &item.content
+            if let Content::Reply { response: Some(response), text, .. } = &item.content
                 && Some(*response) != self.model.current
             {
                 assert_eq!(self.model.heard.get(&item.id), Some(&(*response, text.to_string())));

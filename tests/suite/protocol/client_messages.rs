@@ -85,7 +85,7 @@ fn an_update_changes_settings() {
         language: Some(Arc::from("en")),
         client_tools: Some(Vec::new()),
         speak: Some(false),
-        partials: None,
+        ..SettingsPatch::default()
     };
     assert_eq!(meaning("client.update"), fact(Input::SettingsChanged(Box::new(patch))));
     let empty = Input::SettingsChanged(Box::default());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use floe::{
     audio::AudioChunk,
     conversation::Event,
-    ids::ResponseId,
+    ids::{ItemId, ResponseId},
     protocol::{
         AudioPacket, Codec, Incoming, Message, ProtocolError,
         native::frame::{AUDIO_DOWN, AUDIO_UP, DROPPED, DTX, HEADER_BYTES, Header, LAST, START},

@@ -402,7 +402,7 @@ fn describe(output: &Output) -> String {
             Event::GoingAway { within } => format!("GoingAway {}ms", within.as_millis()),
             Event::Ended(reason) => format!("Ended {reason:?}"),
         },
-        Output::Record(Record::Item(item)) => format!("Item {} {}", item.id, brief(item)),
+        Output::Record(Record::Item(item)) => format!("Item {} {}", name_of(item.id), brief(item)),
         Output::Record(Record::Receipt { response, .. }) => format!("Receipt {response}"),
     }
 }

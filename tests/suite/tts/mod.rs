@@ -17,7 +17,7 @@ mod speakable;
 
 /// `text` in the engine's own voice.
 fn segment(text: &str) -> Segment {
-    Segment { text: text.into(), voice: "".into(), language: "".into() }
+    Segment { text: text.into(), voice: "".into(), language: "".into(), speed: 1.0 }
 }
 
 /// Everything that is said, or the first error.
