@@ -31,6 +31,15 @@ pub enum Input {
         /// What.
         content: Content,
     },
+    /// The same for speech that was recorded before. Its words are found first; a reply requested meanwhile waits for them.
+    RecordingInserted {
+        /// Its id, [of the client](ItemId::of_client).
+        item: ItemId,
+        /// Where.
+        place: Place,
+        /// Its length, as the position of its end.
+        end: AudioPos,
+    },
     /// The client takes an item out of the history. Answered by [`Event::ItemDeleted`](super::Event::ItemDeleted) or a
     /// refusal. A reply in progress that wrote it is cancelled.
     ItemDeleted(ItemId),

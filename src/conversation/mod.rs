@@ -210,6 +210,7 @@ impl Conversation {
             Input::SettingsChanged(patch) => self.change_settings(*patch),
             Input::TextEntered { text, system } => self.typed(text, system),
             Input::ItemInserted { item, place, content } => self.insert(Item { id: item, content }, place),
+            Input::RecordingInserted { item, place, end } => self.insert_recording(item, place, end),
             Input::ItemDeleted(item) => self.delete(item),
             Input::ItemTruncated { item, heard } => self.truncate(item, heard),
             Input::AudioCommitted => self.commit_audio(),

@@ -40,6 +40,15 @@ pub enum Command {
         /// Up to where.
         at: AudioPos,
     },
+    /// Transcribe a recording that the client inserted. Answered once.
+    RecognizeRecording {
+        /// As which utterance.
+        utterance: UtteranceId,
+        /// Of which item.
+        item: ItemId,
+        /// Up to its end.
+        at: AudioPos,
+    },
     /// The utterance is over, or was none: stop and forget.
     CancelRecognition {
         /// Which.

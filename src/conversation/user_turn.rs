@@ -6,7 +6,8 @@ use super::{
     Conversation,
     endpointing::{Heard, Onset, Sound, TAIL},
     floor::{self, Happening, Verdict},
-    item::Content,
+    input::Place,
+    item::{Content, Item},
     output::{Command, Event, Record, Status, StopReason},
     settings::TurnMode,
     time::Time,
@@ -80,6 +81,15 @@ struct Awaited {
     reason: StopReason,
     ended: Time,
     deadline: Time,
+    origin: Origin,
+}
+
+/// Where an utterance came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Microphone,
+    /// The client put it in, and nobody answers it unasked.
+    Recording,
 }
 
 /// A turn that may be answered.
@@ -312,14 +322,39 @@ impl Conversation {
         let (id, start) = (utterance.id, utterance.start);
         let content = Content::Speech { utterance: id, start, end, text: None, language: Arc::from("") };
         self.history.put(utterance.item, content);
+        self.await_words(utterance, (end, at), reason, Origin::Microphone);
+    }
+
+    fn await_words(
+        &mut self,
+        utterance: Utterance,
+        (end, at): (AudioPos, AudioPos),
+        reason: StopReason,
+        origin: Origin,
+    ) {
         if self.user.awaited.len() >= AWAITED_MAX
             && let Some(oldest) = self.user.awaited.pop_front()
         {
             self.give_up(&oldest, "busy");
         }
-        let deadline = self.now + self.settings.transcript_timeout;
-        self.user.awaited.push_back(Awaited { utterance, end, at, reason, ended: self.now, deadline });
+        let (ended, deadline) = (self.now, self.now + self.settings.transcript_timeout);
+        self.user.awaited.push_back(Awaited { utterance, end, at, reason, ended, deadline, origin });
         self.set_transcript_deadline();
+    }
+
+    /// The client put in something that was said before.
+    pub(super) fn insert_recording(&mut self, item: ItemId, place: Place, end: AudioPos) {
+        let (id, start) = (self.user.utterances.next(), AudioPos(0));
+        let content = Content::Speech { utterance: id, start, end, text: None, language: Arc::from("") };
+        let inserted = Item { id: item, content };
+        match self.history.insert(inserted.clone(), place) {
+            Ok(after) => self.outbox.event(Event::ItemAdded { item: inserted, after }),
+            Err(reason) => return self.outbox.event(Event::ItemRefused { item, reason }),
+        }
+        self.user.utterances = id;
+        self.outbox.command(Command::RecognizeRecording { utterance: id, item, at: end });
+        let utterance = Utterance { id, item, start, voiced_at: self.now, revision: 0 };
+        self.await_words(utterance, (end, end), StopReason::Committed, Origin::Recording);
     }
 
     /// The client committed what it recorded, or wants the running utterance to end.
@@ -389,6 +424,9 @@ impl Conversation {
             self.outbox.record(Record::Item(item));
         }
         // A recording that was merely full goes on; the commit ends the turn.
+        if awaited.origin == Origin::Recording {
+            return Some(());
+        }
         let is_whole = awaited.reason != StopReason::TooLong || self.settings.turn_mode == TurnMode::Auto;
         let heard = HeardAt { end: voiced_at.min(awaited.ended), endpoint: awaited.ended, transcript: self.now };
         let answer = if is_whole { Answer::Now } else { Answer::OnRequest };

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::{
     audio::Format,
-    conversation::{CloseReason, Event, Input},
+    conversation::{CloseReason, Event, Input, Place},
+    ids::ItemId,
 };
 
 pub mod error;
@@ -28,6 +29,15 @@ pub enum Incoming {
     Audio(AudioPacket),
     /// A fact for the conversation.
     Input(Input),
+    /// An item of speech recorded before, in the microphone's format: for the conversation's history.
+    Recording {
+        /// Its id.
+        item: ItemId,
+        /// Where it is to stand.
+        place: Place,
+        /// All of it.
+        audio: Bytes,
+    },
     /// From here on, the microphone's audio comes and speech is wanted in these formats.
     Formats {
         /// Of the microphone.

@@ -106,6 +106,18 @@ impl Ears {
         Ok(())
     }
 
+    /// The frames of something recorded before, in the format of the microphone. They count from zero.
+    pub(crate) fn decode(&self, audio: &[u8]) -> Result<Vec<Frame>, ProtocolError> {
+        let mut ingress = Ingress::new(self.ingress.format()).map_err(|error| wrong(&error))?;
+        let mut frames = Vec::new();
+        // Pieces of whole samples, shorter than the second that one payload may hold.
+        for piece in audio.chunks(RECORDING_PIECE_BYTES) {
+            ingress.push(piece, None, false, &mut frames).map_err(|error| wrong(&error))?;
+        }
+        ingress.finish(&mut frames).map_err(|error| wrong(&error))?;
+        Ok(frames)
+    }
+
     /// Places a fact after everything heard so far.
     pub(crate) fn place(&mut self, fact: Input) {
         self.backlog.push_back(Heard::Fact(fact));
@@ -139,6 +151,9 @@ fn wrong(error: &audio::Error) -> ProtocolError {
 
 /// Frames of a recording that wait while the assistant has the floor: one minute, about 4 MB.
 const BACKLOG_MAX: usize = 3_750;
+
+/// See [`Ears::decode`]: 0.08 s at 24 kHz, 0.5 s of G.711.
+const RECORDING_PIECE_BYTES: usize = 4_000;
 
 /// How far a live client's audio may be ahead of the clock: a phone that comes out of a tunnel sends its buffer at once.
 const AHEAD_MAX: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use crate::{
     audio::{AudioPos, FRAME_SAMPLES, Frame},
     conversation::{Input, Settings},
-    ids::UtteranceId,
+    ids::{ItemId, UtteranceId},
     stt::{Feed, Options, SpeechToText, Update},
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Hearing {
     ring: VecDeque<Frame>,
     /// Utterances whose recognition is not over. A new one may begin while the last still waits for its final.
     open: Vec<Utterance>,
+    /// What the client inserted and the conversation has yet to ask for.
+    recording: Option<(ItemId, Vec<Frame>)>,
 }
 
 /// One recognition: dropping it stops the engine.
@@ -38,7 +40,7 @@ struct Utterance {
 impl Hearing {
     /// A driver without an utterance.
     pub(crate) fn new(stt: Arc<dyn SpeechToText>, facts: mpsc::Sender<Input>) -> Self {
-        Self { stt, facts, ring: VecDeque::with_capacity(RING_FRAMES), open: Vec::new() }
+        Self { stt, facts, ring: VecDeque::with_capacity(RING_FRAMES), open: Vec::new(), recording: None }
     }
 
     /// A frame was heard.
@@ -54,16 +56,41 @@ impl Hearing {
 
     /// Opens a recognition from a position that the ring still holds; what has left the ring is not heard.
     pub(crate) fn start(&mut self, id: UtteranceId, from: AudioPos, settings: &Settings) {
+        let mut utterance = self.open(id, from, settings);
+        for frame in &self.ring {
+            utterance.push(frame);
+        }
+        self.open.push(utterance);
+    }
+
+    fn open(&self, id: UtteranceId, from: AudioPos, settings: &Settings) -> Utterance {
         let (feed, frames) = mpsc::channel(FEED_MAX);
         let options = Options { language: Arc::clone(&settings.language), partials: settings.partials };
         let updates = self.stt.transcribe(frames, options);
         let mut scope = JoinSet::new();
         scope.spawn(forward(id, updates, self.facts.clone()).instrument(tracing::info_span!("turn", utterance = %id)));
-        let mut utterance = Utterance { id, feed, fed: from, finished: false, _scope: scope };
-        for frame in &self.ring {
+        Utterance { id, feed, fed: from, finished: false, _scope: scope }
+    }
+
+    /// Keeps an item's recording until the conversation asks for its words, which it does at once or never.
+    pub(crate) fn keep(&mut self, item: ItemId, frames: Vec<Frame>) {
+        self.recording = Some((item, frames));
+    }
+
+    /// The conversation did not want it.
+    pub(crate) fn forget_recording(&mut self) {
+        self.recording = None;
+    }
+
+    /// Recognises the recording that was kept.
+    pub(crate) fn play(&mut self, id: UtteranceId, item: ItemId, at: AudioPos, settings: &Settings) {
+        let Some((_, frames)) = self.recording.take_if(|(kept, _)| *kept == item) else { return };
+        let mut utterance = self.open(id, AudioPos(0), &Settings { partials: false, ..settings.clone() });
+        for frame in &frames {
             utterance.push(frame);
         }
         self.open.push(utterance);
+        self.finish(id, at);
     }
 
     /// Asks for the words up to a position.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{ChatModel, tools},
-    audio,
+    audio::{self, AudioPos},
     conversation::{Command, Conversation, Event, Input, Output, Settings, Time},
     ids::SessionId,
     protocol::{Codec, Incoming, Message, ProtocolError, native::close},
@@ -249,6 +249,15 @@ impl Session {
                 let heard = self.ears.hear(packet, now);
                 self.complain(heard);
             }
+            Incoming::Recording { item, place, audio } => match self.ears.decode(&audio) {
+                Ok(frames) => {
+                    let end = frames.last().map_or(AudioPos(0), |frame| frame.end);
+                    self.hearing.keep(item, frames);
+                    self.tell(Input::RecordingInserted { item, place, end });
+                    self.hearing.forget_recording();
+                }
+                Err(error) => self.complain(Err(error)),
+            },
             Incoming::Formats { input, output } => {
                 self.speaking.set_format(output);
                 let changed = self.ears.set_format(input);
@@ -299,6 +308,9 @@ impl Session {
                 self.hearing.start(utterance, from, self.core.settings());
             }
             Command::RecognizeTo { utterance, at } => self.hearing.finish(utterance, at),
+            Command::RecognizeRecording { utterance, item, at } => {
+                self.hearing.play(utterance, item, at, self.core.settings());
+            }
             Command::CancelRecognition { utterance } => self.hearing.cancel(utterance),
             Command::Generate { response, request } => self.speaking.generate(response, &request),
             Command::RunTool { response, call, name, arguments } => {

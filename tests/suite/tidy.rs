@@ -62,7 +62,7 @@ const EMPTY_NAMES: &[&str] =
 
 const LINES_MAX: usize = 500;
 /// Lines of code, without comments, blank lines and unit tests.
-const CONVERSATION_LINES_MAX: usize = 2_500;
+const CONVERSATION_LINES_MAX: usize = 3_000;
 const MEDIAN_LINES_MAX: usize = 200;
 
 /// A file below `src`, its module, and its text.

@@ -152,7 +152,7 @@ impl Mind {
                         self.tell(Event::Ended(CloseReason::Goodbye)).await;
                         return hang_up(&mut self.socket, close::NORMAL).await;
                     }
-                    Incoming::Input(_) | Incoming::Formats { .. } => {}
+                    Incoming::Input(_) | Incoming::Formats { .. } | Incoming::Recording { .. } => {}
                     Incoming::Refused(error) => panic!("the caller said something wrong: {error}"),
                 }
             }

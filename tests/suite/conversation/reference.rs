@@ -77,6 +77,10 @@ impl Model {
                 assert!(self.recognitions.contains(utterance), "no such recognition: {utterance}");
                 self.finals.push((*utterance, *at));
             }
+            Command::RecognizeRecording { utterance, at, .. } => {
+                assert!(self.recognitions.insert(*utterance));
+                self.finals.push((*utterance, *at));
+            }
             Command::CancelRecognition { utterance } => {
                 assert!(self.recognitions.remove(utterance), "cancelled twice: {utterance}");
             }
@@ -341,7 +345,11 @@ impl Run {
                     1 => Content::Reply { response: None, text, interrupted: false },
                     _ => Content::ToolOutput { call: CallId(u32::from(a % 7)), output: text, failed: false },
                 };
-                Input::ItemInserted { item: ItemId::of_client(u32::from(b % 50)), place, content }
+                let item = ItemId::of_client(u32::from(b % 50));
+                match a % 5 {
+                    0 => Input::RecordingInserted { item, place, end: AudioPos(u64::from(b) * 256) },
+                    _ => Input::ItemInserted { item, place, content },
+                }
             }
             43 => Input::ItemDeleted(item),
             44 => Input::ItemTruncated { item, heard: Duration::from_millis(u64::from(b % 3_000)) },

@@ -208,3 +208,22 @@ fn a_reply_cut_by_its_limit_says_so() {
         "#,
     );
 }
+
+#[test]
+fn a_recording_put_in_is_understood_and_answered_only_on_request() {
+    play(
+        r#"
+         1.000 > record c1 1.500
+               < ItemAdded c1 user"?"
+               < RecognizeRecording u1 c1 1.500
+               > record c1 1.500
+               < ItemRefused c1 Duplicate
+         1.200 > ask 1 refuse
+               < ResponseStarted r1
+         1.300 > final u1 "what time is it"
+               < CancelRecognition u1
+               < TranscriptFinal c1 "what time is it"
+               < Generate r1 user"what time is it"
+        "#,
+    );
+}

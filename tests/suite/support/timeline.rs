@@ -120,7 +120,9 @@ impl Stage {
         let mut sent = Vec::new();
         while let Some(output) = self.conversation.poll_output() {
             match &output {
-                Output::Command(Command::RecognizeTo { utterance, at }) => self.finals.push((*utterance, *at)),
+                Output::Command(
+                    Command::RecognizeTo { utterance, at } | Command::RecognizeRecording { utterance, at, .. },
+                ) => self.finals.push((*utterance, *at)),
                 Output::Event(Event::ResponseAudio { response, chunk, .. }) => sent.push((*response, chunk.duration())),
                 Output::Record(_) if !self.records => continue,
                 _ => {}
@@ -194,6 +196,10 @@ impl Stage {
             "cancel" if rest.is_empty() => Input::ResponseCancelled(None),
             "cancel" => Input::ResponseCancelled(Some(ResponseId(number(rest, 'r')))),
             "insert" => inserted(rest),
+            "record" => {
+                let (item, end) = rest.split_once(' ')?;
+                Input::RecordingInserted { item: item_id(item), place: Place::End, end: AudioPos::from_ms(ms(end)) }
+            }
             "delete" => Input::ItemDeleted(item_id(rest)),
             "truncate" => {
                 let (item, heard) = rest.split_once(' ')?;
@@ -346,6 +352,9 @@ fn describe(output: &Output) -> String {
         Output::Command(command) => match command {
             Command::StartRecognition { utterance, from } => format!("StartRecognition {utterance} from {from}"),
             Command::RecognizeTo { utterance, at } => format!("RecognizeTo {utterance} {at}"),
+            Command::RecognizeRecording { utterance, item, at } => {
+                format!("RecognizeRecording {utterance} {} {at}", name_of(*item))
+            }
             Command::CancelRecognition { utterance } => format!("CancelRecognition {utterance}"),
             Command::Generate { response, request } => {
                 let without = if request.tool_choice != ToolChoice::Forbidden { "" } else { " without tools" };
@@ -368,7 +377,7 @@ fn describe(output: &Output) -> String {
             Event::TranscriptPartial { item, revision, stable, unstable } => {
                 format!("TranscriptPartial {item} {revision} \"{stable}|{unstable}\"")
             }
-            Event::TranscriptFinal { item, text, .. } => format!("TranscriptFinal {item} \"{text}\""),
+            Event::TranscriptFinal { item, text, .. } => format!("TranscriptFinal {} \"{text}\"", name_of(*item)),
             Event::TranscriptFailed { item, reason } => format!("TranscriptFailed {item} {reason}"),
             Event::ResponseStarted { response, turn, aside, .. } => {
                 let to = turn.map_or(String::new(), |turn| format!(" to {turn}"));
