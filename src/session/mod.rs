@@ -301,7 +301,7 @@ impl Session {
             }
             Command::Speak { response, segment, text, voice } => {
                 let language = Arc::clone(&self.core.settings().language);
-                self.speaking.speak(response, segment, Segment { text, voice, language });
+                self.speaking.speak(response, segment, Segment { text, voice, language, speed: 1.0 });
             }
             Command::CancelResponse { response } | Command::ReleaseResponse { response } => {
                 self.speaking.drop_reply(response);

@@ -20,7 +20,18 @@ const IDLE: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     engine: &'static str,
-    segment: Segment,
+    text: Arc<str>,
+    voice: Arc<str>,
+    language: Arc<str>,
+    /// The speed's bits, since floats have no equality that a map could use.
+    speed: u32,
+}
+
+impl Key {
+    fn new(engine: &'static str, segment: &Segment) -> Self {
+        let Segment { text, voice, language, speed } = segment.clone();
+        Self { engine, text, voice, language, speed: speed.to_bits() }
+    }
 }
 
 /// One segment, complete.
@@ -48,7 +59,7 @@ impl Cache {
         let recordings = moka::sync::Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|key: &Key, recording: &Recording| {
-                let text = key.segment.text.len() + key.segment.voice.len() + key.segment.language.len();
+                let text = key.text.len() + key.voice.len() + key.language.len();
                 let samples: usize =
                     recording.iter().map(|piece| size_of_val(&*piece.data) + size_of::<Samples>()).sum();
                 u32::try_from(text + samples).unwrap_or(u32::MAX)
@@ -76,13 +87,13 @@ impl Cache {
 
 impl TextToSpeech for Cache {
     fn synthesize(&self, segment: Segment) -> BoxStream<'static, Result<Samples, Error>> {
-        let key = Key { engine: self.name, segment };
+        let key = Key::new(self.name, &segment);
         if let Some(recording) = self.recordings.get(&key) {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
             return stream::iter(0..recording.len()).map(move |at| Ok(recording[at].clone())).boxed();
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
-        let speech = self.engine.synthesize(key.segment.clone());
+        let speech = self.engine.synthesize(segment);
         let listener = Listener {
             speech,
             heard: Some((key, Vec::new(), 0)),

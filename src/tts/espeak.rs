@@ -155,7 +155,7 @@ impl Inner {
         })?;
         let _permit = permit.map_err(|_| Error::new(ErrorKind::Cancelled, "the voice is closed"))?;
 
-        let mut child = self.start(&voice)?;
+        let mut child = self.start(&voice, segment.speed)?;
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(Error::new(ErrorKind::Broken, "a pipe of the voice is missing"));
@@ -174,11 +174,13 @@ impl Inner {
         }
     }
 
-    fn start(&self, voice: &str) -> Result<Child, Error> {
+    fn start(&self, voice: &str, speed: f32) -> Result<Child, Error> {
         let config = &self.config;
+        // The range of `speed_wpm`: the program speaks no slower, and nobody understands it faster.
+        let speed_wpm = (config.speed_wpm as f32 * speed).round().clamp(80.0, 450.0) as u32;
         Command::new(&config.program)
             .args(["--stdout", "--stdin", "-b", "1", "-z"])
-            .args(["-s", &config.speed_wpm.to_string(), "-p", &config.pitch.to_string(), "-v", voice])
+            .args(["-s", &speed_wpm.to_string(), "-p", &config.pitch.to_string(), "-v", voice])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -284,7 +286,7 @@ impl Patience {
 }
 
 /// What espeak-ng may be told: no control characters (they are commands to it), no `[[` (phonemes follow).
-fn sanitized(text: &str) -> String {
+pub(super) fn sanitized(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut text = text.trim().to_owned();
     while text.contains("[[") {
@@ -294,13 +296,13 @@ fn sanitized(text: &str) -> String {
 }
 
 /// Names only: `/` and `.` would make it a path.
-fn is_voice_name(name: &str) -> bool {
+pub(super) fn is_voice_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'+');
     (1..=48).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('-')
 }
 
 /// The first words on stderr; the rest is read and dropped, so that the process does not wait for us.
-async fn complaint(mut stderr: impl AsyncRead + Unpin) -> String {
+pub(super) async fn complaint(mut stderr: impl AsyncRead + Unpin) -> String {
     let (mut said, mut buffer) = (Vec::new(), [0; 512]);
     while let Ok(length @ 1..) = stderr.read(&mut buffer).await {
         said.extend_from_slice(&buffer[..length.min(512_usize.saturating_sub(said.len()))]);
@@ -308,7 +310,7 @@ async fn complaint(mut stderr: impl AsyncRead + Unpin) -> String {
     printable(&said)
 }
 
-fn printable(bytes: &[u8]) -> String {
+pub(super) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -316,7 +318,7 @@ fn too_slow(config: &Config) -> Error {
     Error::new(ErrorKind::Unavailable, format_args!("espeak-ng did not speak within {} ms", config.timeout_ms))
 }
 
-fn not_started(config: &Config, error: &std::io::Error) -> Error {
+pub(super) fn not_started(config: &Config, error: &std::io::Error) -> Error {
     let message = match error.kind() {
         std::io::ErrorKind::NotFound => {
             format!("there is no program `{}`; install it: apt install espeak-ng", config.program)

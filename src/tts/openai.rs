@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{
-    Segment, TextToSpeech,
+    SPEED_MAX, SPEED_MIN, Segment, TextToSpeech,
     wav::{self, Pcm16},
 };
 use crate::{
@@ -85,7 +85,7 @@ impl OpenAi {
     /// Builds the client; reaches nobody yet.
     pub fn new(config: Config) -> Result<Self, Error> {
         let wrong = |what: &str| Err(Error::new(ErrorKind::Rejected, format_args!("tts.openai.{what}")));
-        if !(0.25..=4.0).contains(&config.speed) {
+        if !(SPEED_MIN..=SPEED_MAX).contains(&config.speed) {
             return wrong("speed must be 0.25 to 4");
         }
         if !(8_000..=48_000).contains(&config.rate_hz) {
@@ -108,7 +108,7 @@ impl TextToSpeech for OpenAi {
             voice,
             response_format: "pcm",
             instructions: &config.instructions,
-            speed: config.speed,
+            speed: (config.speed * segment.speed).clamp(SPEED_MIN, SPEED_MAX),
         });
         async move {
             let wait = Duration::from_millis(config.first_piece_timeout_ms);

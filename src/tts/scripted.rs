@@ -5,7 +5,7 @@ use std::{f32::consts::TAU, time::Duration};
 use futures_util::{FutureExt as _, StreamExt as _, stream, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use super::{Segment, TextToSpeech};
+use super::{SPEED_MIN, Segment, TextToSpeech};
 use crate::{
     audio::Samples,
     engine::{Error, ErrorKind},
@@ -52,7 +52,7 @@ impl Scripted {
         Ok(Self { config })
     }
 
-    /// Samples that `text` will have.
+    /// Samples that `text` will have at normal speed.
     pub fn length_samples(&self, text: &str) -> u64 {
         let ms = text.chars().count() as u64 * u64::from(self.config.char_ms);
         ms * u64::from(self.config.rate_hz) / 1000
@@ -64,7 +64,8 @@ impl TextToSpeech for Scripted {
         let rate_hz = self.config.rate_hz;
         let longest = u64::from(rate_hz * self.config.piece_ms / 1000).max(1);
         // Blank text has nothing to say, here as with every engine.
-        let total = if segment.text.trim().is_empty() { 0 } else { self.length_samples(&segment.text) };
+        let normal = if segment.text.trim().is_empty() { 0 } else { self.length_samples(&segment.text) };
+        let total = (normal as f64 / f64::from(segment.speed.max(SPEED_MIN))).round() as u64;
         let pieces = stream::iter((0..total.div_ceil(longest)).map(move |piece| {
             let range = piece * longest..((piece + 1) * longest).min(total);
             Ok(Samples { rate_hz, data: range.map(|at| tone(at, rate_hz)).collect() })

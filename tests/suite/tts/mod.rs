@@ -13,11 +13,13 @@ mod cache;
 mod contract;
 mod espeak;
 mod openai;
+#[cfg(feature = "piper")]
+mod piper;
 mod speakable;
 
 /// `text` in the engine's own voice.
 fn segment(text: &str) -> Segment {
-    Segment { text: text.into(), voice: "".into(), language: "".into() }
+    Segment { text: text.into(), voice: "".into(), language: "".into(), speed: 1.0 }
 }
 
 /// Everything that is said, or the first error.
