@@ -8,7 +8,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Loaded};
+use crate::{
+    config::{self, Config, Loaded},
+    tts::{self, Engine},
+};
 
 /// One thing looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,8 +29,11 @@ pub struct Finding {
 /// Looks at everything the configured engines need.
 pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![processor(), model(&config.stt.model, &config.stt.engine)];
-    if config.tts.engine == crate::tts::Engine::Espeak {
+    if matches!(config.tts.engine, Engine::Auto | Engine::Espeak | Engine::Piper) {
         findings.push(program("espeak-ng", "--version", "apt install espeak-ng"));
+    }
+    if matches!(config.tts.engine, Engine::Auto | Engine::Piper) {
+        findings.push(neural_voice(&config.tts));
     }
     findings.push(address(&config.server.listen));
     findings
@@ -76,6 +82,22 @@ fn model(path: &Path, engine: &str) -> Finding {
             Err(error) => format!("{}: {error}", path.display()),
         },
         fix: "Set stt.model (FLOE_STT_MODEL) to a whisper.cpp model file; models/floe-demo.en.bin comes with Floe."
+            .into(),
+    }
+}
+
+fn neural_voice(config: &tts::Config) -> Finding {
+    let voice = tts::neural_voice(config);
+    let needed = config.engine == Engine::Piper;
+    Finding {
+        name: "neural voice",
+        ok: matches!(&voice, Ok(found) if found.is_some() || !needed),
+        found: match voice {
+            Ok(Some(voice)) => format!("{voice} loads and speaks"),
+            Ok(None) => format!("none for {:?} in {}; espeak-ng speaks", config.language, config.piper.folder),
+            Err(error) => error.message,
+        },
+        fix: "Put a Piper voice (NAME.onnx and NAME.onnx.json) into tts.piper.folder, or set tts.engine = \"espeak\"."
             .into(),
     }
 }

@@ -7,14 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::audio::Samples;
 pub use crate::engine::Error;
+use crate::engine::ErrorKind;
 
+#[cfg(feature = "piper")]
+mod auto;
 pub mod cache;
 pub mod espeak;
 pub mod openai;
+pub mod piper;
 pub mod scripted;
 pub mod speakable;
 mod trim;
 mod wav;
+
+/// Slowest and fastest speech that can be asked for; 1 = normal.
+pub const SPEED_MIN: f32 = 0.25;
+/// See [`SPEED_MIN`].
+pub const SPEED_MAX: f32 = 4.0;
 
 /// What is to be spoken.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,15 +34,9 @@ pub struct Segment {
     pub voice: Arc<str>,
     /// Language as a BCP 47 tag; empty = the voice's.
     pub language: Arc<str>,
-    /// How fast, 1 = as the voice likes; [`SPEED_MIN`] to [`SPEED_MAX`], values beyond count as these.
+    /// How fast, [`SPEED_MIN`] to [`SPEED_MAX`]; 1 = as the engine is configured, 2 = twice as fast.
     pub speed: f32,
 }
-
-/// The slowest speech.
-pub const SPEED_MIN: f32 = 0.25;
-
-/// The fastest speech.
-pub const SPEED_MAX: f32 = 4.0;
 
 /// An engine that speaks. Dropping the stream stops the work (a child process is killed, a connection closed).
 pub trait TextToSpeech: Send + Sync {
@@ -45,6 +48,10 @@ pub trait TextToSpeech: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
+    /// Piper where a voice for the language is installed, else espeak.
+    Auto,
+    /// A neural voice on this machine.
+    Piper,
     /// The `espeak-ng` program on this machine.
     Espeak,
     /// Any server with OpenAI's `/audio/speech`.
@@ -57,7 +64,7 @@ pub enum Engine {
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who speaks: `espeak` (local), `openai` (any compatible server) or `scripted` (tones, for tests and load).
+    /// Who speaks: `piper` (local, neural), `espeak` (local), `auto` (`piper` where a voice for the language is installed, else `espeak`), `openai` (any compatible server) or `scripted` (tones, for tests and load).
     pub engine: Engine,
     /// Language of texts for which neither the client nor the voice says one, as a BCP 47 tag.
     pub language: String,
@@ -67,6 +74,8 @@ pub struct Config {
     pub cache_segment_ms: u32,
     /// The local voice.
     pub espeak: espeak::Config,
+    /// The local neural voices.
+    pub piper: piper::Config,
     /// The remote voice.
     pub openai: openai::Config,
     /// The tones.
@@ -76,35 +85,125 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            engine: Engine::Espeak,
+            engine: Engine::Auto,
             language: "en".into(),
             cache_bytes: 16 << 20,
             cache_segment_ms: 10_000,
             espeak: espeak::Config::default(),
+            piper: piper::Config::default(),
             openai: openai::Config::default(),
             scripted: scripted::Config::default(),
         }
     }
 }
 
-/// The configured engine: text made speakable, then the cache, then the engine itself. Starts nothing and reaches nobody.
+/// The configured engine: text made speakable, then the cache, then the engine itself. Reaches nobody; blocks while a local
+/// model is loaded (a fraction of a second), so call it at start-up.
 pub fn engine(config: &Config) -> Result<Arc<dyn TextToSpeech>, Error> {
-    let (engine, name): (Arc<dyn TextToSpeech>, &'static str) = match config.engine {
-        Engine::Espeak => (Arc::new(espeak::Espeak::new(config.espeak.clone())?), "espeak"),
-        Engine::Openai => (Arc::new(openai::OpenAi::new(config.openai.clone())?), "openai"),
-        Engine::Scripted => (Arc::new(scripted::Scripted::new(config.scripted.clone())?), "scripted"),
-    };
+    let Chosen { engine, name, default_language, voice_is_language } = choose(config)?;
     let engine = match config.cache_bytes {
         0 => engine,
         bytes => Arc::new(cache::Cache::new(engine, name, bytes, config.cache_segment_ms)) as Arc<dyn TextToSpeech>,
     };
-    // Only espeak names its voices by language; `alloy` says nothing about what is spoken.
-    let voice_is_language = config.engine == Engine::Espeak;
-    let default_language = match config.engine {
-        Engine::Espeak => config.espeak.voice.as_str(),
-        Engine::Openai | Engine::Scripted => config.language.as_str(),
-    };
     Ok(Arc::new(Speakable { engine, default_language: default_language.into(), voice_is_language }))
+}
+
+/// An engine and what is known about it.
+struct Chosen {
+    engine: Arc<dyn TextToSpeech>,
+    name: &'static str,
+    default_language: String,
+    /// Whether its voices are named by what they speak; `alloy` says nothing about that.
+    voice_is_language: bool,
+}
+
+fn choose(config: &Config) -> Result<Chosen, Error> {
+    let plain = |engine: Arc<dyn TextToSpeech>, name| Chosen {
+        engine,
+        name,
+        default_language: config.language.clone(),
+        voice_is_language: false,
+    };
+    Ok(match config.engine {
+        Engine::Auto => auto(config)?,
+        Engine::Piper => match piper(config)? {
+            Some(chosen) => chosen,
+            None => {
+                let message = format!(
+                    "tts.engine is \"piper\", but {} has no voice for {:?}; put one there (its .onnx and .onnx.json), name one by tts.piper.voice, or set tts.engine = \"auto\"",
+                    config.piper.folder, config.language
+                );
+                return Err(Error::new(ErrorKind::Rejected, message));
+            }
+        },
+        Engine::Espeak => espeak(config)?,
+        Engine::Openai => plain(Arc::new(openai::OpenAi::new(config.openai.clone())?), "openai"),
+        Engine::Scripted => plain(Arc::new(scripted::Scripted::new(config.scripted.clone())?), "scripted"),
+    })
+}
+
+fn espeak(config: &Config) -> Result<Chosen, Error> {
+    let engine = Arc::new(espeak::Espeak::new(config.espeak.clone())?);
+    let default_language = config.espeak.voice.clone();
+    Ok(Chosen { engine, name: "espeak", default_language, voice_is_language: true })
+}
+
+#[cfg(feature = "piper")]
+fn piper(config: &Config) -> Result<Option<Chosen>, Error> {
+    let piper = piper::Piper::load(&config.piper, &config.espeak, &config.language)?;
+    Ok(piper.map(|piper| {
+        let default_language = piper.language().to_owned();
+        Chosen { engine: Arc::new(piper), name: "piper", default_language, voice_is_language: true }
+    }))
+}
+
+#[cfg(not(feature = "piper"))]
+fn piper(_: &Config) -> Result<Option<Chosen>, Error> {
+    let message = "tts.engine is \"piper\", but this build has no Piper: build with `--features piper` or set tts.engine = \"espeak\"";
+    Err(Error::new(ErrorKind::Rejected, message))
+}
+
+/// Piper if a voice is named or installed for the configured language, with espeak-ng for other languages; else espeak-ng.
+#[cfg(feature = "piper")]
+fn auto(config: &Config) -> Result<Chosen, Error> {
+    let espeak = Arc::new(espeak::Espeak::new(config.espeak.clone())?);
+    match piper::Piper::load(&config.piper, &config.espeak, &config.language)? {
+        Some(piper) => {
+            tracing::info!(
+                voice = piper.voice(),
+                "Piper speaks, and espeak-ng where no voice for the language is installed"
+            );
+            let default_language = piper.language().to_owned();
+            let engine = Arc::new(auto::Auto { piper, espeak });
+            Ok(Chosen { engine, name: "auto", default_language, voice_is_language: true })
+        }
+        None => {
+            tracing::info!(
+                folder = config.piper.folder,
+                language = config.language,
+                "no Piper voice is installed: espeak-ng speaks"
+            );
+            self::espeak(config)
+        }
+    }
+}
+
+#[cfg(not(feature = "piper"))]
+fn auto(config: &Config) -> Result<Chosen, Error> {
+    espeak(config)
+}
+
+/// The Piper voice that would speak, loaded and tried, in a few words; `None` if none is installed. Blocks. For `floe doctor`.
+#[cfg(feature = "piper")]
+pub fn neural_voice(config: &Config) -> Result<Option<String>, Error> {
+    let piper = piper::Piper::load(&config.piper, &config.espeak, &config.language)?;
+    Ok(piper.map(|piper| format!("{} ({}, {} Hz)", piper.voice(), piper.language(), piper.rate_hz())))
+}
+
+/// As above; this build has no Piper, so there is none.
+#[cfg(not(feature = "piper"))]
+pub fn neural_voice(config: &Config) -> Result<Option<String>, Error> {
+    if config.engine == Engine::Piper { piper(config).map(|_| None) } else { Ok(None) }
 }
 
 /// Makes the text of every segment speakable before the engine sees it: the one place where that happens.
@@ -121,6 +220,10 @@ impl TextToSpeech for Speakable {
             ("", _) => &self.default_language,
             (language, _) => language,
         };
+        if !(SPEED_MIN..=SPEED_MAX).contains(&segment.speed) {
+            let error = Error::new(ErrorKind::Rejected, "speech can be 0.25 to 4 times as fast as normal");
+            return Box::pin(futures_util::stream::once(async { Err(error) }));
+        }
         let text = speakable::speakable(&segment.text, language);
         if text.is_empty() {
             return Box::pin(futures_util::stream::empty());

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 pub(crate) mod duplex;
 pub(crate) mod fake_llm;
+#[cfg(feature = "piper")]
+pub(crate) mod onnx;
+#[cfg(feature = "piper")]
+pub(crate) mod piper;
 pub(crate) mod server;
 pub(crate) mod timeline;
 

@@ -56,15 +56,18 @@ async fn a_phrase_is_made_once() {
 }
 
 #[tokio::test]
-async fn voice_and_language_tell_phrases_apart() {
+async fn voice_language_and_speed_tell_phrases_apart() {
     let (engine, cache) = cached(1 << 20, 10_000);
     let base = segment("Hello.");
     let voiced = Segment { voice: "a".into(), ..base.clone() };
     let foreign = Segment { language: "a".into(), ..base.clone() };
-    for segment in [&base, &voiced, &foreign, &base, &voiced, &foreign] {
+    let slow = Segment { speed: 0.5, ..base.clone() };
+    for segment in [&base, &voiced, &foreign, &slow, &base, &voiced, &foreign, &slow] {
         spoken(&cache, segment.clone()).await.unwrap();
     }
-    assert_eq!(engine.asked.load(Ordering::Relaxed), 3);
+    assert_eq!(engine.asked.load(Ordering::Relaxed), 4);
+    let [normal, half] = [base, slow].map(|segment| spoken(&cache, segment));
+    assert_eq!(joined(&normal.await.unwrap()).len() * 2, joined(&half.await.unwrap()).len());
 }
 
 #[tokio::test]

@@ -10,9 +10,27 @@ use super::{Shared, joined, level, openai::Server, seconds, segment, spoken};
 /// Every engine as the server builds it: with the cache and the speakable text.
 async fn engines() -> Vec<(&'static str, Shared, Server)> {
     let mut all = Vec::new();
-    for (name, kind) in [("espeak", Engine::Espeak), ("openai", Engine::Openai), ("scripted", Engine::Scripted)] {
+    let kinds = [
+        ("espeak", Engine::Espeak),
+        ("openai", Engine::Openai),
+        ("scripted", Engine::Scripted),
+        #[cfg(feature = "piper")]
+        ("piper", Engine::Piper),
+        #[cfg(feature = "piper")]
+        ("auto", Engine::Auto),
+    ];
+    // Read when the engine is made, and not needed after that.
+    #[cfg(feature = "piper")]
+    let folder = super::piper::folder(1);
+    for (name, kind) in kinds {
         let server = Server::start().await;
-        let config = Config { engine: kind, openai: server.config(), ..Config::default() };
+        let config = Config {
+            engine: kind,
+            openai: server.config(),
+            #[cfg(feature = "piper")]
+            piper: super::piper::config(folder.path()),
+            ..Config::default()
+        };
         all.push((name, engine(&config).unwrap(), server));
     }
     all
@@ -29,6 +47,17 @@ async fn words_become_sound_of_one_rate_in_small_pieces() {
         let samples = joined(&pieces);
         assert!(level(&samples) > 0.01, "{name}: it can be heard");
         assert!(samples.iter().all(|s| s.abs() <= 1.0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn impossible_speeds_are_refused() {
+    for (name, engine, server) in engines().await {
+        for speed in [0.0, -1.0, 0.2, 4.1, f32::NAN, f32::INFINITY] {
+            let error = spoken(&*engine, Segment { speed, ..segment("Hello.") }).await.unwrap_err();
+            assert_eq!(error.kind, floe::engine::ErrorKind::Rejected, "{name}: {speed}");
+        }
+        assert_eq!(server.requests(), 0, "{name}");
     }
 }
 

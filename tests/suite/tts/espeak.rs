@@ -18,7 +18,7 @@ fn espeak(config: Config) -> Espeak {
 }
 
 /// Processes that we started with this argument somewhere in their command line, and that still run.
-fn processes(argument: &str) -> Vec<String> {
+pub(super) fn processes(argument: &str) -> Vec<String> {
     let running = |pid: &Path| {
         let line = fs::read(pid.join("cmdline")).unwrap_or_default();
         let status = fs::read_to_string(pid.join("stat")).unwrap_or_default();
@@ -30,7 +30,7 @@ fn processes(argument: &str) -> Vec<String> {
 }
 
 /// A program that misbehaves as told.
-fn program(folder: &Path, script: &str) -> String {
+pub(super) fn program(folder: &Path, script: &str) -> String {
     let path = folder.join("voice");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -45,6 +45,17 @@ async fn longer_text_takes_longer_and_speed_counts() {
     let fast = espeak(Config { speed_wpm: 350, ..Config::default() });
     let fast = seconds(&spoken(&fast, segment(text)).await.unwrap());
     assert!(short < normal * 0.6, "{short} s of {normal} s");
+    assert!(fast < normal * 0.7, "{fast} s of {normal} s");
+}
+
+#[tokio::test]
+async fn a_segment_says_how_fast() {
+    let engine = espeak(Config::default());
+    let said = |speed: f32| {
+        let segment = Segment { speed, ..segment("The meeting begins at nine and ends when everybody is tired.") };
+        spoken(&engine, segment)
+    };
+    let (normal, fast) = (seconds(&said(1.0).await.unwrap()), seconds(&said(2.0).await.unwrap()));
     assert!(fast < normal * 0.7, "{fast} s of {normal} s");
 }
 

@@ -13,6 +13,8 @@ mod cache;
 mod contract;
 mod espeak;
 mod openai;
+#[cfg(feature = "piper")]
+mod piper;
 mod speakable;
 
 /// `text` in the engine's own voice.

@@ -175,6 +175,10 @@ async fn the_request_is_what_the_protocol_says() {
         "instructions": "Calm.", "speed": 1.5,
     });
     assert_eq!(server.last_request(), expected);
+    for (asked, sent) in [(2.0, 3.0), (4.0, 4.0), (0.25, 0.375)] {
+        spoken(&engine, Segment { speed: asked, ..segment("Hello.") }).await.unwrap();
+        assert_eq!(server.last_request()["speed"], sent, "{asked}");
+    }
     let plain = OpenAi::new(server.config()).unwrap();
     spoken(&plain, voiced("nova")).await.unwrap();
     let expected =
