@@ -61,11 +61,9 @@ pub(super) fn apply(
         ("server_vad", Some(turn @ TurnDetection::ServerVad { .. }))
         | ("semantic_vad", Some(turn @ TurnDetection::SemanticVad { .. })) => turn,
         ("server_vad", _) => default(base),
-        ("semantic_vad", _) => TurnDetection::SemanticVad {
-            eagerness: Eagerness::Auto,
-            create_response: true,
-            interrupt_response: true,
-        },
+        ("semantic_vad", _) => {
+            TurnDetection::SemanticVad { eagerness: Eagerness::Auto, create_response: true, interrupt_response: true }
+        }
         _ => return Err(invalid_value(format!("{path}.type"), "Supported types are 'server_vad' and 'semantic_vad'.")),
     };
     match &mut turn {
