@@ -2,8 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::{
     error::{ErrorObject, invalid_value},
+    microphone,
     outlet::Outlet,
     wire::item::{Item, ItemStatus, NewItem, NewPart, Part, Role},
 };
@@ -48,6 +51,15 @@ pub(super) struct Asked {
     pub(super) event_id: Option<String>,
     wire: Item,
     after: After,
+}
+
+/// What an item means.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// Words, or a call, or what came of it.
+    Content(Content),
+    /// Speech in the microphone's format, whose words are to be found.
+    Recording(Bytes),
 }
 
 /// Where an item is announced.
@@ -129,7 +141,7 @@ impl Items {
         previous: Option<&str>,
         event_id: Option<String>,
         outlet: &mut Outlet,
-    ) -> Result<(ItemId, Place, Content), ErrorObject> {
+    ) -> Result<(ItemId, Place, Meaning), ErrorObject> {
         let (place, after) = match previous {
             None => (Place::End, After::All),
             Some("root") => (Place::Front, After::This(None)),
@@ -154,13 +166,13 @@ impl Items {
             }
             Some(name) => name.to_owned(),
         };
-        let (wire, content) = self.read(item, name.clone(), "item")?;
+        let (wire, meaning) = self.read(item, name.clone(), "item")?;
         self.of_client += 1;
         let id = ItemId::of_client(self.of_client);
         self.ids.insert(name.clone(), id);
         self.names.insert(id, name);
         self.asked.insert(id, Asked { event_id, wire, after });
-        Ok((id, place, content))
+        Ok((id, place, meaning))
     }
 
     /// The client's item stands. Gives back the name of the one before it, and the item.
@@ -189,7 +201,7 @@ impl Items {
     }
 
     /// Reads an item: as it is told to clients, and what it means.
-    pub(super) fn read(&mut self, item: NewItem, name: String, path: &str) -> Result<(Item, Content), ErrorObject> {
+    pub(super) fn read(&mut self, item: NewItem, name: String, path: &str) -> Result<(Item, Meaning), ErrorObject> {
         let need = |field: Option<String>, what: &str| {
             let missing = || invalid_value(format!("{path}.{what}"), format!("`{what}` is missing."));
             field.filter(|value| !value.is_empty()).ok_or_else(missing)
@@ -205,7 +217,8 @@ impl Items {
                     name: Arc::from(function.as_str()),
                     arguments: Arc::from(arguments.as_str()),
                 };
-                Ok((Item::function_call(name, ItemStatus::Completed, (call_name, function, arguments)), content))
+                let wire = Item::function_call(name, ItemStatus::Completed, (call_name, function, arguments));
+                Ok((wire, Meaning::Content(content)))
             }
             Some("function_call_output") => {
                 let call_name = need(item.call_id, "call_id")?;
@@ -214,7 +227,7 @@ impl Items {
                 };
                 let output = item.output.unwrap_or_default();
                 let content = Content::ToolOutput { call, output: Arc::from(output.as_str()), failed: false };
-                Ok((Item::function_call_output(name, call_name, output), content))
+                Ok((Item::function_call_output(name, call_name, output), Meaning::Content(content)))
             }
             Some(other) => {
                 let message = format!("Items of type '{}' are not supported.", short(other));
@@ -265,16 +278,24 @@ pub(super) fn short(text: &str) -> &str {
     &text[..text.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
-fn message(item: NewItem, name: String, path: &str) -> Result<(Item, Content), ErrorObject> {
+fn message(item: NewItem, name: String, path: &str) -> Result<(Item, Meaning), ErrorObject> {
     let role = match item.role.as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
         Some("system") => Role::System,
         _ => return Err(invalid_value(format!("{path}.role"), "The role is 'user', 'assistant' or 'system'.")),
     };
-    let parts = item.content.unwrap_or_default();
+    let mut parts = item.content.unwrap_or_default();
     if parts.is_empty() {
         return Err(invalid_value(format!("{path}.content"), "A message has content."));
+    }
+    if let [NewPart { kind: Some(kind), transcript: None, audio, .. }] = parts.as_mut_slice()
+        && (role, kind.as_str()) == (Role::User, "input_audio")
+        && let Some(audio) = audio.take()
+    {
+        let recording = microphone::decode(&audio, &format!("{path}.content[0].audio"))?;
+        let told = vec![Part::InputAudio { transcript: None }];
+        return Ok((Item::message(name, role, ItemStatus::Completed, told), Meaning::Recording(recording)));
     }
     let mut words: Vec<String> = Vec::with_capacity(parts.len());
     let mut told = Vec::with_capacity(parts.len());
@@ -289,7 +310,7 @@ fn message(item: NewItem, name: String, path: &str) -> Result<(Item, Content), E
         Role::User => Content::UserText(words),
         Role::Assistant => Content::Reply { response: None, text: words, interrupted: false },
     };
-    Ok((Item::message(name, role, ItemStatus::Completed, told), content))
+    Ok((Item::message(name, role, ItemStatus::Completed, told), Meaning::Content(content)))
 }
 
 fn read_part(part: NewPart, role: Role, path: &str) -> Result<(Part, String), ErrorObject> {
@@ -304,11 +325,7 @@ fn read_part(part: NewPart, role: Role, path: &str) -> Result<(Part, String), Er
             Ok((Part::OutputText { text: text.clone() }, text))
         }
         (Role::User, Some("input_audio")) => {
-            let Some(transcript) = part.transcript else {
-                let message = "Audio of an item is not listened to: add its `transcript`, or send it by \
-                               input_audio_buffer.append and commit.";
-                return Err(ErrorObject::invalid("audio_without_transcript", message).about(path));
-            };
+            let Some(transcript) = part.transcript else { return Err(needs_transcript(path)) };
             Ok((Part::InputAudio { transcript: Some(transcript.clone()) }, transcript))
         }
         (Role::Assistant, Some("output_audio" | "audio")) if part.audio.is_none() => {
@@ -323,4 +340,10 @@ fn read_part(part: NewPart, role: Role, path: &str) -> Result<(Part, String), Er
         }
         _ => Err(invalid_value(format!("{path}.type"), "This role has no content of this type.")),
     }
+}
+
+/// Only an item that is nothing else than a recording is listened to.
+pub(super) fn needs_transcript(path: &str) -> ErrorObject {
+    let message = "This audio is not listened to. Add its `transcript`, or put it in as an item of its own.";
+    ErrorObject::invalid("audio_without_transcript", message).about(path)
 }

@@ -20,6 +20,9 @@ pub const APPEND_BYTES_MAX: usize = 15 << 20;
 /// Milliseconds in one packet: short enough that work on a long append can be interleaved with other work.
 const PACKET_MS: usize = 500;
 
+/// Seconds of a recording put in as an item.
+pub const RECORDING_S_MAX: usize = 120;
+
 /// Standard alphabet; the padding may be missing.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -39,6 +42,22 @@ pub(super) struct Microphone {
     bytes: u64,
 }
 
+/// The bytes of a recording. `path` names the field.
+pub(super) fn decode(base64: &str, path: &str) -> Result<Bytes, ErrorObject> {
+    let mut bytes = Vec::with_capacity((base64.len() / 4 * 3 + 4).min(APPEND_BYTES_MAX));
+    decode_into(base64, &mut bytes, path)?;
+    Ok(bytes.into())
+}
+
+fn decode_into(base64: &str, bytes: &mut Vec<u8>, path: &str) -> Result<(), ErrorObject> {
+    if base64.len() / 4 * 3 > APPEND_BYTES_MAX {
+        return Err(invalid_value(path, format!("One event holds at most {APPEND_BYTES_MAX} bytes of audio.")));
+    }
+    BASE64.decode_vec(base64, bytes).map_err(|error| {
+        ErrorObject::invalid("invalid_base64", format!("The audio is no base64: {error}.")).about(path)
+    })
+}
+
 impl Microphone {
     pub(super) fn new(format: Format) -> Self {
         let mut microphone = Self { sample_bytes: 1, rate_hz: 1, half: None, appended: Duration::ZERO, bytes: 0 };
@@ -56,6 +75,18 @@ impl Microphone {
         self.rate_hz = native.rate_hz as usize;
     }
 
+    /// Whether a recording is one in this format, and not too long to be recognised at once.
+    pub(super) fn check(&self, recording: &Bytes) -> Result<(), ErrorObject> {
+        let path = "item.content[0].audio";
+        if !recording.len().is_multiple_of(self.sample_bytes) || recording.is_empty() {
+            return Err(invalid_value(path, "The audio is not made of whole samples of the session's format."));
+        }
+        if recording.len() > RECORDING_S_MAX * self.rate_hz * self.sample_bytes {
+            return Err(invalid_value(path, format!("A recording has at most {RECORDING_S_MAX} seconds.")));
+        }
+        Ok(())
+    }
+
     /// Forgets the half of a sample.
     pub(super) fn clear(&mut self) {
         self.half = None;
@@ -69,15 +100,9 @@ impl Microphone {
 
     /// Takes one piece. After an error nothing has changed.
     pub(super) fn append(&mut self, base64: &str) -> Result<impl Iterator<Item = AudioPacket> + use<>, ErrorObject> {
-        if base64.len() / 4 * 3 > APPEND_BYTES_MAX {
-            let message = format!("One event holds at most {APPEND_BYTES_MAX} bytes of audio.");
-            return Err(invalid_value("audio", message));
-        }
-        let mut bytes = Vec::with_capacity(base64.len() / 4 * 3 + 4);
+        let mut bytes = Vec::with_capacity((base64.len() / 4 * 3 + 4).min(APPEND_BYTES_MAX));
         bytes.extend(self.half);
-        BASE64.decode_vec(base64, &mut bytes).map_err(|error| {
-            ErrorObject::invalid("invalid_base64", format!("The audio is no base64: {error}.")).about("audio")
-        })?;
+        decode_into(base64, &mut bytes, "audio")?;
         self.bytes += (bytes.len() - usize::from(self.half.is_some())) as u64;
         self.half = if bytes.len() % self.sample_bytes == 0 { None } else { bytes.pop() };
         let size = self.rate_hz * PACKET_MS / 1_000 * self.sample_bytes;

@@ -3,12 +3,12 @@
 //! Lenient with what comes, exact in what goes: several client libraries end their session over one event they do not
 //! expect, so nothing is sent that the protocol does not name, and nothing that is named is left out.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Codec, Incoming, Message, ProtocolError, native::close};
 use crate::{
     audio,
-    conversation::{CloseReason, Event, ItemRefusal, ResponseRefusal, Settings},
+    conversation::{CloseReason, Content, Event, Item, ItemRefusal, ResponseRefusal, Settings},
     ids::{ItemId, SessionId},
 };
 
@@ -31,7 +31,7 @@ pub mod wire;
 pub use config::{SessionConfig, Voices};
 pub use detection::patience;
 pub use error::{ErrorBody, ErrorKind, ErrorObject, error_body};
-pub use microphone::APPEND_BYTES_MAX;
+pub use microphone::{APPEND_BYTES_MAX, RECORDING_S_MAX};
 pub use opening::{Dialect, Kind, Opening};
 pub use outcome::{INPUT_MS_PER_TOKEN, OUTPUT_MS_PER_TOKEN};
 pub use update::TOOLS_MAX;
@@ -50,7 +50,7 @@ pub const TEXT_BYTES_MAX: usize = 24 << 20;
 pub struct RealtimeCodec {
     config: SessionConfig,
     /// What governs the conversation now.
-    settings: Settings,
+    settings: Arc<Settings>,
     strict: bool,
     expires_at: Option<u64>,
     outlet: Outlet,
@@ -59,23 +59,22 @@ pub struct RealtimeCodec {
     turns: Turns,
     /// Responses in progress: one of the conversation, and those beside it.
     replies: Vec<Reply>,
-    /// Responses asked for and not begun: the client's id of the event, and how they are to come.
+    /// Responses asked for and not begun: the client's id of the event, and how they are to come. The conversation answers
+    /// before the next message is read.
     asked: HashMap<u64, (Option<String>, Manner)>,
     tags: u64,
-    /// Deletions and truncations asked for, by the client's ids of the events.
+    /// Deletions and truncations asked for, by the client's ids of the events; answered likewise.
     changes: HashMap<ItemId, Option<String>>,
     /// Accepted updates that the conversation has not confirmed.
     updates: u32,
     has_spoken: bool,
-    /// The end of an interrupted response: clients want to hear first that somebody speaks, which follows at once.
-    held: Option<Event>,
     base64: String,
 }
 
 impl RealtimeCodec {
     fn new(config: SessionConfig, dialect: Dialect, strict: bool, expires_at: Option<u64>, session: SessionId) -> Self {
         Self {
-            settings: config.settings(),
+            settings: Arc::new(config.settings()),
             microphone: Microphone::new(config.input),
             config,
             strict,
@@ -89,7 +88,6 @@ impl RealtimeCodec {
             changes: HashMap::new(),
             updates: 0,
             has_spoken: false,
-            held: None,
             base64: String::new(),
         }
     }
@@ -106,7 +104,7 @@ impl RealtimeCodec {
     fn tell(&mut self, event: &Event, out: &mut Vec<Message>) {
         match event {
             Event::SettingsUpdated(settings) => {
-                self.settings = Settings::clone(settings);
+                self.settings = Arc::clone(settings);
                 if let Some(rest) = self.updates.checked_sub(1) {
                     self.updates = rest;
                     let session = self.session_object();
@@ -128,7 +126,7 @@ impl RealtimeCodec {
                 self.tool_call(*response, (*item, *call, name.clone(), arguments.clone()), out);
             }
             Event::ResponseDone { response, status, usage, .. } => self.response_done(*response, *status, *usage, out),
-            Event::ItemAdded { item, .. } => self.item_added(item.id, out),
+            Event::ItemAdded { item, .. } => self.item_added(item, out),
             Event::ItemRefused { item, reason } => self.item_refused(*item, *reason, out),
             Event::ItemDeleted { item } => {
                 self.changes.remove(item);
@@ -172,12 +170,14 @@ impl RealtimeCodec {
         self.write_error(error, event_id, out);
     }
 
-    fn item_added(&mut self, id: ItemId, out: &mut Vec<Message>) {
-        if let Some((previous_item_id, item)) = self.items.added(id) {
-            let (previous, same) = (previous_item_id.clone(), item.clone());
-            self.outlet.write(Body::ItemAdded { previous_item_id: previous, item: same }, out);
-            self.outlet.write(Body::ItemDone { previous_item_id, item }, out);
+    fn item_added(&mut self, item: &Item, out: &mut Vec<Message>) {
+        let Some((previous_item_id, told)) = self.items.added(item.id) else { return };
+        if matches!(item.content, Content::Speech { .. }) {
+            self.await_words(item.id, told.id.clone());
         }
+        let (previous, same) = (previous_item_id.clone(), told.clone());
+        self.outlet.write(Body::ItemAdded { previous_item_id: previous, item: same }, out);
+        self.outlet.write(Body::ItemDone { previous_item_id, item: told }, out);
     }
 
     fn item_refused(&mut self, id: ItemId, reason: ItemRefusal, out: &mut Vec<Message>) {
@@ -199,7 +199,7 @@ impl RealtimeCodec {
         self.write_error(error, event_id, out);
     }
 
-    fn item_truncated(&mut self, id: ItemId, heard: std::time::Duration, text: &str, out: &mut Vec<Message>) {
+    fn item_truncated(&mut self, id: ItemId, heard: Duration, text: &str, out: &mut Vec<Message>) {
         use wire::item::{ItemStatus, Part};
         self.changes.remove(&id);
         let Some(entry) = self.items.entry(id) else { return };
@@ -208,13 +208,6 @@ impl RealtimeCodec {
         entry.spoken = Some(heard);
         let (item_id, audio_end_ms) = (entry.wire.id.clone(), u64::try_from(heard.as_millis()).unwrap_or(u64::MAX));
         self.outlet.write(Body::ItemTruncated { item_id, content_index: 0, audio_end_ms }, out);
-    }
-
-    /// Tells the end of an interrupted response.
-    fn let_go(&mut self, out: &mut Vec<Message>) {
-        if let Some(event) = self.held.take() {
-            self.tell(&event, out);
-        }
     }
 }
 
@@ -230,21 +223,10 @@ impl Codec for RealtimeCodec {
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<Message>) {
-        use crate::conversation::Status;
-        if matches!(event, Event::SpeechStarted { .. }) {
-            self.tell(event, out);
-            return self.let_go(out);
-        }
-        self.let_go(out);
-        if matches!(event, Event::ResponseDone { status: Status::Interrupted, .. }) {
-            self.held = Some(event.clone());
-        } else {
-            self.tell(event, out);
-        }
+        self.tell(event, out);
     }
 
     fn encode_error(&mut self, error: &ProtocolError, out: &mut Vec<Message>) {
-        self.let_go(out);
         self.write_error(ErrorObject::invalid(error.code, error.message.clone()), None, out);
     }
 

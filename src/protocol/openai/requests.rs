@@ -7,7 +7,7 @@ use super::{
     config::{self, Modality},
     error::{ErrorObject, invalid_value},
     formats,
-    items::short,
+    items::{self, Meaning, short},
     replies::Manner,
     update,
     wire::{
@@ -53,9 +53,18 @@ impl RealtimeCodec {
             }
             ClientEvent::SessionUpdate(patch) => self.update(*patch),
             ClientEvent::ItemCreate { previous_item_id, item } => {
-                let (item, place, content) =
+                let (item, place, meaning) =
                     self.items.ask(*item, previous_item_id.as_deref(), event_id, &mut self.outlet)?;
-                Ok(vec![Incoming::Input(Input::ItemInserted { item, place, content })])
+                Ok(vec![match meaning {
+                    Meaning::Content(content) => Incoming::Input(Input::ItemInserted { item, place, content }),
+                    Meaning::Recording(audio) => {
+                        if let Err(error) = self.microphone.check(&audio) {
+                            self.items.refused(item);
+                            return Err(error);
+                        }
+                        Incoming::Recording { item, place, audio }
+                    }
+                }])
             }
             ClientEvent::ItemRetrieve { item_id } => self.retrieve(&item_id),
             ClientEvent::ItemDelete { item_id } => self.delete(&item_id, event_id),
@@ -239,8 +248,10 @@ impl RealtimeCodec {
                     }
                 }
             } else {
-                let (_, content) = self.items.read(item, String::new(), &path)?;
-                context.push(ContextItem::New(content));
+                match self.items.read(item, String::new(), &path)? {
+                    (_, Meaning::Content(content)) => context.push(ContextItem::New(content)),
+                    (_, Meaning::Recording(_)) => return Err(items::needs_transcript(&path)),
+                }
             }
         }
         Ok(context)

@@ -118,6 +118,14 @@ impl RealtimeCodec {
         self.outlet.write(Body::ItemDone { previous_item_id: previous(), item }, out);
     }
 
+    /// A recording that the client put in stands; its words are awaited.
+    pub(super) fn await_words(&mut self, item: ItemId, name: String) {
+        let wants_words = self.config.transcription.is_some();
+        let state = State::Committed { wants_words };
+        let (stable, told, start) = (Arc::from(""), String::new(), AudioPos(0));
+        self.turns.open.push(Turn { item, name, start, is_told: false, after: None, stable, told, state });
+    }
+
     pub(super) fn words_so_far(&mut self, item: ItemId, stable: &Arc<str>, out: &mut Vec<Message>) {
         if let Some(index) = self.turns.open.iter().position(|turn| turn.item == item) {
             self.turns.open[index].stable = Arc::clone(stable);

@@ -1,6 +1,6 @@
 //! Items and what they hold.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 /// An item as a client puts it in, or gives it to one response.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,7 +18,7 @@ pub struct NewItem {
     pub output: Option<String>,
 }
 
-/// A piece of a message as a client puts it in. Of audio and images only their being there is read.
+/// A piece of a message as a client puts it in. Audio is base64.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are OpenAI's")]
@@ -27,7 +27,7 @@ pub struct NewPart {
     pub kind: Option<String>,
     pub text: Option<String>,
     pub transcript: Option<String>,
-    pub audio: Option<IgnoredAny>,
+    pub audio: Option<String>,
 }
 
 /// An item as it is told. What it does not have is left out: clients refuse `null`.
