@@ -15,6 +15,7 @@ use floe::{
             frame::{AUDIO_UP, Header},
             negotiate,
         },
+        openai::{Dialect, Kind, Opening, RealtimeCodec},
     },
 };
 
@@ -25,6 +26,31 @@ fn codec() -> NativeCodec {
     let offer = Offer::default();
     let Ok(negotiated) = negotiate(&Message::Text(HELLO.to_owned()), &offer) else { unreachable!("a good hello") };
     NativeCodec::accept(&negotiated, &offer, SessionId::new(), None, &Settings::default(), Box::new(|| 0)).0
+}
+
+fn realtime() -> RealtimeCodec {
+    let opening = Opening {
+        model: "gpt-realtime".to_owned(),
+        dialect: Dialect::Ga,
+        kind: Kind::Realtime,
+        session: None,
+        strict: false,
+        expires_at: None,
+        voices: Arc::default(),
+    };
+    let Ok((codec, ..)) = RealtimeCodec::accept(opening, &Settings::default(), SessionId::new()) else {
+        unreachable!("a good opening")
+    };
+    codec
+}
+
+/// A response of OpenAI Realtime whose first words were told.
+fn responding() -> RealtimeCodec {
+    let (mut codec, mut out) = (realtime(), Vec::new());
+    let settings = Arc::new(Settings::default());
+    let started = Event::ResponseStarted { response: ResponseId(1), turn: None, tag: 0, settings, aside: false };
+    codec.encode(&started, &mut out);
+    codec
 }
 
 fn decode(c: &mut Criterion) {
@@ -38,6 +64,16 @@ fn decode(c: &mut Criterion) {
                 let header = Header { kind: AUDIO_UP, flags: 0, stream: 0, sequence, timestamp: sequence };
                 Message::Binary(header.join(&[0; 640]))
             },
+            |message| up.decode(black_box(message)),
+            BatchSize::SmallInput,
+        );
+    });
+    let mut up = realtime();
+    // 100 ms of silence at 24 kHz, as most clients send it.
+    let append = format!(r#"{{"type":"input_audio_buffer.append","audio":"{}"}}"#, "A".repeat(6_400));
+    group.bench_function("append of 100 ms", |b| {
+        b.iter_batched(
+            || Message::Text(append.clone()),
             |message| up.decode(black_box(message)),
             BatchSize::SmallInput,
         );
@@ -82,6 +118,18 @@ fn encode(c: &mut Criterion) {
             });
         });
     }
+    let chunk = AudioChunk { payload: Bytes::from_static(&[7; 2_880]), samples: 1_440, clock_hz: 24_000 };
+    let (response, item) = (ResponseId(1), ItemId(2));
+    let speech = Event::ResponseAudio { response, item, chunk, offset: Duration::from_millis(340), last: false };
+    let mut codec = responding();
+    let mut out = Vec::with_capacity(8);
+    group.bench_function("output_audio.delta of 60 ms", |b| {
+        b.iter(|| {
+            out.clear();
+            codec.encode(black_box(&speech), &mut out);
+            out.len()
+        });
+    });
     group.finish();
 }
 

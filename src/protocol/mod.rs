@@ -10,6 +10,7 @@ use crate::{
 
 pub mod error;
 pub mod native;
+pub mod openai;
 
 pub use error::ProtocolError;
 

@@ -4,6 +4,7 @@ mod client_messages;
 mod frames;
 mod handshake;
 mod hostile;
+mod openai;
 mod server_messages;
 mod spec;
 
