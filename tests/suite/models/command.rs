@@ -1,0 +1,105 @@
+//! `floe models …` as a user runs it.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use super::server::{Answer, Server};
+
+fn floe(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.env_clear().env("FLOE_MODELS_FOLDER", folder).args(["models"]).args(arguments);
+    command
+}
+
+/// Standard output, standard error, and whether it went well.
+fn ran(command: &mut Command) -> (String, String, bool) {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
+    (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap(), status.success())
+}
+
+#[test]
+fn a_path_that_is_not_there_is_a_sentence_and_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, err, ok) = ran(&mut floe(folder.path(), &["path", "base.en"]));
+    assert!(!ok && out.is_empty() && err.contains("floe models fetch base.en"), "{out}{err}");
+    let (_, err, ok) = ran(&mut floe(folder.path(), &["fetch", "bas.en"]));
+    assert!(!ok && err.contains("did you mean base.en?"), "{err}");
+}
+
+#[test]
+fn nothing_here_still_lists_what_could_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, err, ok) = ran(&mut floe(folder.path(), &["list"]));
+    assert!(ok, "{err}");
+    for word in
+        ["base.en", "English", "148 MB", "99 languages", "de_DE-thorsten-medium", "German", "floe models fetch NAME"]
+    {
+        assert!(out.contains(word), "no {word:?} in:\n{out}");
+    }
+    assert!(!out.contains("base.en-q5_1") && out.contains("--all"), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 160), "{out}");
+    let (all, ..) = ran(&mut floe(folder.path(), &["list", "--all"]));
+    assert!(all.contains("base.en-q5_1"), "{all}");
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn a_fresh_machine_lists_the_bundled_model_as_in_use_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = crate::support::bundled_model();
+    std::fs::copy(&name, folder.path().join(name.file_name().unwrap())).unwrap();
+    let (out, err, ok) = ran(&mut floe(folder.path(), &["list"]));
+    assert!(ok, "{err}");
+    let line = out.lines().find(|line| line.contains("floe-demo.en")).unwrap();
+    assert!(line.starts_with('*') && line.contains("yes (bundled)") && line.contains("times as fast"), "{out}");
+    // The second time everything is known, and says the same.
+    assert_eq!(ran(&mut floe(folder.path(), &["list"])).0, out);
+    let (json, ..) = ran(&mut floe(folder.path(), &["list", "--json"]));
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let bundled = rows.iter().find(|row| row["name"] == "floe-demo.en").unwrap();
+    assert_eq!(
+        (&bundled["here"], &bundled["in_use"], &bundled["speed_measured"]),
+        (&true.into(), &true.into(), &true.into())
+    );
+    let (out, _, ok) = ran(&mut floe(folder.path(), &["verify"]));
+    assert!(ok && out.contains("right"), "{out}");
+    let (out, _, ok) = ran(&mut floe(folder.path(), &["path", "floe-demo.en"]));
+    assert!(ok && Path::new(out.trim_end()).is_file(), "{out}");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_fetch_and_keeps_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of the size that the manifest promises, so that its head is believed.
+    let server = Server::start([Answer::good(&vec![0; 32_166_155]).stall_after(300_000)]).await;
+    let mut command = floe(folder.path(), &["fetch", "tiny.en-q5_1"]);
+    command.env("FLOE_MODELS_URL", &server.base).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap();
+    let part = folder.path().join("ggml-tiny.en-q5_1.bin.part");
+    let come = async {
+        while std::fs::metadata(&part).map_or(0, |it| it.len()) < 300_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), come).await.expect("it never came");
+    let killed = Command::new("kill").args(["-INT", &child.id().unwrap().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && err.contains("interrupted") && err.contains("same command"), "{err}");
+    assert!(std::fs::metadata(&part).unwrap().len() >= 300_000);
+    assert_eq!(server.requests()[0].path, "/ggml-tiny.en-q5_1.bin");
+}
+
+#[test]
+fn without_a_network_a_fetch_fails_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = floe(folder.path(), &["fetch", "base.en"]);
+    let (_, err, ok) = ran(command.env("FLOE_MODELS_URL", format!("http://127.0.0.1:{port}")));
+    assert!(!ok && err.contains("cannot reach 127.0.0.1") && err.contains("--from FILE"), "{err}");
+}
