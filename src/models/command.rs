@@ -21,12 +21,14 @@ pub enum Command {
     /// Shows the models that Floe knows: how big they are, what they are good for, which are here and in use, and whether this
     /// machine is fast enough for them.
     ///
-    /// Models that are here are measured the first time (a second or two each); the result is kept beside them.
+    /// Models that are here are measured the first time (a second or two each); the result is kept beside them. The speed of
+    /// others is reckoned from that, and marked as such.
     List {
         /// Also the smaller, slightly less accurate variants of each model.
         #[arg(long)]
         all: bool,
-        /// Measure again what is here.
+        /// Measure again what is here, and the sizes that are not: the bundled model is blown up to each in a temporary file of up
+        /// to half a gigabyte. Takes some seconds.
         #[arg(long)]
         measure: bool,
         /// As a JSON array with everything that is known.
@@ -92,7 +94,7 @@ pub async fn run(config: &Config, in_use: InUse<'_>, command: Command) -> Result
     let shelf = Shelf::configured(config)?;
     match command {
         Command::List { all, measure, json } => {
-            let rows = list::rows(&shelf, used(&shelf, in_use).as_deref(), measure, &speed::measure, |it| say(it));
+            let rows = list::rows(&shelf, used(&shelf, in_use).as_deref(), measure, &speed::measure, say);
             print(|out| {
                 if json {
                     return writeln!(out, "{}", serde_json::to_string(&rows)?);
@@ -181,7 +183,11 @@ fn check(shelf: &Shelf, json: bool) -> Result<ExitCode, Error> {
 }
 
 fn print(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) -> Result<(), Error> {
-    write(&mut io::stdout().lock()).map_err(|error| Error::file("standard output", error))
+    match write(&mut io::stdout().lock()) {
+        // Whoever reads, `head` for instance, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|error| Error::file("standard output", error)),
+    }
 }
 
 /// What happened goes to standard error: standard output is for what was asked for.

@@ -131,12 +131,12 @@ pub enum Error {
     #[error("{} exists already; remove it first", .0.display())]
     Exists(PathBuf),
     /// A file cannot be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is not in whisper.cpp's format, or not of a shape that can be widened.
     #[error("{}: {what}", .path.display())]
@@ -165,22 +165,22 @@ fn suggestion(near: &Option<String>) -> String {
 
 impl Error {
     /// That a file could not be read or written.
-    pub fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::File { path: path.into(), source }
+    pub fn file(path: impl Into<PathBuf>, reason: io::Error) -> Self {
+        Self::File { path: path.into(), reason }
     }
 
     /// That something could not be written into a folder: its permissions, or the lack of room.
-    pub fn writing(folder: impl Into<PathBuf>, source: io::Error) -> Self {
+    pub fn writing(folder: impl Into<PathBuf>, error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         let folder = folder.into();
-        match source.kind() {
+        match error.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => Self::Full(folder),
             kind @ (Kind::PermissionDenied
             | Kind::ReadOnlyFilesystem
             | Kind::NotADirectory
             | Kind::NotFound
             | Kind::AlreadyExists) => Self::Folder { folder, reason: kind },
-            _ => Self::file(folder, source),
+            _ => Self::file(folder, error),
         }
     }
 }

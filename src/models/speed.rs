@@ -2,10 +2,13 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use serde::Serialize;
+
 use super::{
     Error, Shelf,
     ggml::shape::{Dims, SIZES},
     manifest::{Family, Model},
+    widen,
 };
 
 /// Three seconds of speech at 16 kHz, as 16-bit samples in a WAV file.
@@ -20,8 +23,20 @@ const WAV_HEADER: usize = 44;
 pub struct Speed {
     /// Seconds of work on one core per second of speech.
     pub factor: f64,
-    /// Measured here, or reckoned from another model.
-    pub measured: bool,
+    /// How it is known.
+    pub source: Source,
+}
+
+/// How a speed is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Measured here, with that file.
+    Measured,
+    /// Measured here, with the bundled model at that size (see [`super::widen`]).
+    StandIn,
+    /// Reckoned from another model.
+    Estimate,
 }
 
 impl Speed {
@@ -88,11 +103,39 @@ pub fn estimate(model: &Model, measured: &[(Dims, f64)]) -> Option<Speed> {
     // From the nearest shape, where the error is least.
     let nearness = |dims: &Dims| (dims.work().ln() - own.ln()).abs();
     let (dims, factor) = measured.iter().min_by(|one, other| nearness(&one.0).total_cmp(&nearness(&other.0)))?;
-    Some(Speed { factor: factor * own / dims.work(), measured: false })
+    Some(Speed { factor: factor * own / dims.work(), source: Source::Estimate })
 }
 
 /// The shape of a published Whisper model, by its name.
 pub fn dims(model: &Model) -> Option<Dims> {
+    Some(size(model)?.1)
+}
+
+/// The English model of the same size: `base.en` for `base-q5_1`. Multilingual ones have one token more and are as fast.
+pub fn size(model: &Model) -> Option<(&'static str, Dims)> {
     let size = model.name.split(['.', '-']).next().unwrap_or_default();
-    SIZES.iter().find(|(name, _)| name.split('.').next() == Some(size)).map(|(_, dims)| *dims)
+    SIZES.iter().find(|(name, _)| name.split('.').next() == Some(size)).copied()
+}
+
+/// What is known, from an earlier [`measure_stand_in`], of a size that is not here.
+pub fn stand_in(shelf: &Shelf, like: &str) -> Option<f64> {
+    shelf.speed(&processor(), &stand_in_key(like))
+}
+
+/// Measures a size that is not here: the bundled model is widened to it in a temporary file, up to half a gigabyte, beside the
+/// models. Blocks for some seconds.
+pub fn measure_stand_in(shelf: &Shelf, like: &str, measure: Measure<'_>) -> Result<f64, Error> {
+    let bundled = shelf.manifest().bundled().ok_or_else(|| Error::NoModel(shelf.folder().to_owned()))?;
+    let bytes = shelf.manifest().find(like)?.bytes();
+    shelf.make_sure_of_room(bytes)?;
+    let file = shelf.folder().join(format!(".stand-in-{}.bin", std::process::id()));
+    let factor = widen::write_like(like, &shelf.path(bundled.main_file()), &file).and_then(|()| measure(&file));
+    let _gone = fs::remove_file(&file);
+    let factor = factor?;
+    shelf.note_speed(&processor(), &stand_in_key(like), factor);
+    Ok(factor)
+}
+
+fn stand_in_key(like: &str) -> String {
+    format!("the size of {like}")
 }

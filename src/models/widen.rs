@@ -30,10 +30,6 @@ const SOURCE_MAX_BYTES: u64 = 1 << 30;
 /// Writes `output`: the model in `input` with the tensors of the published model `like`. The result is trusted if the input
 /// is (or `trust` says so). Blocks; holds the input in memory.
 pub fn widen(shelf: &Shelf, like: &str, input: &Path, output: &Path, trust: bool) -> Result<(), Error> {
-    let Some((_, dims)) = SIZES.iter().find(|(name, _)| *name == like) else {
-        let known: Vec<&str> = SIZES.iter().map(|(name, _)| *name).collect();
-        return Err(Error::Usage(format!("--like {like}: there are {}", known.join(", "))));
-    };
     if output.exists() {
         return Err(Error::Exists(output.to_owned()));
     }
@@ -41,6 +37,16 @@ pub fn widen(shelf: &Shelf, like: &str, input: &Path, output: &Path, trust: bool
     if !trust && shelf.knows(&source).is_none() {
         return Err(Error::Untrusted { file: input.to_owned(), sha256: source });
     }
+    write_like(like, input, output)?;
+    shelf.trust(&shelf.hash(output)?, &format!("floe models widen --like {like}, of {source}"))
+}
+
+/// The same without any question of trust: all of the file, or none.
+pub(super) fn write_like(like: &str, input: &Path, output: &Path) -> Result<(), Error> {
+    let Some((_, dims)) = SIZES.iter().find(|(name, _)| *name == like) else {
+        let known: Vec<&str> = SIZES.iter().map(|(name, _)| *name).collect();
+        return Err(Error::Usage(format!("--like {like}: there are {}", known.join(", "))));
+    };
     let reading = |error| Error::file(input, error);
     if fs::metadata(input).map_err(reading)?.len() > SOURCE_MAX_BYTES {
         return Err(Error::Format { path: input.to_owned(), what: "it is too big to be widened".into() });
@@ -57,8 +63,7 @@ pub fn widen(shelf: &Shelf, like: &str, input: &Path, output: &Path, trust: bool
         let _gone = fs::remove_file(&fresh);
         return Err(Error::writing(output.parent().unwrap_or(output), error));
     }
-    sync_folder(output)?;
-    shelf.trust(&shelf.hash(output)?, &format!("floe models widen --like {like}, of {source}"))
+    sync_folder(output)
 }
 
 fn write_file(model: &Model<'_>, dims: &Dims, path: &Path) -> io::Result<()> {

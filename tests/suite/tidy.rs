@@ -45,7 +45,7 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("anyhow", &["main", "app", "doctor", "bin"]),
     ("fs4", &["models"]),
     ("half", &["models"]),
-    ("indicatif", &["models"]),
+    ("indicatif", &["models", "bin"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
 ];

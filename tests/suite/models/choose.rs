@@ -9,7 +9,7 @@ use std::{
 use floe::models::{
     Error, Manifest, Shelf,
     choose::{Choice, choose},
-    speed,
+    speed::{self, Source},
 };
 
 use super::{Entry, manifest, payload};
@@ -166,7 +166,7 @@ fn an_estimate_says_that_it_is_one_and_grows_with_the_model() {
     let tiny = [(speed::dims(find("tiny.en")).unwrap(), 0.1)];
     let reckoned = |name: &str| speed::estimate(find(name), &tiny);
     let (base, small) = (reckoned("base.en").unwrap(), reckoned("small-q5_1").unwrap());
-    assert!(!base.measured && !small.measured);
+    assert_eq!((base.source, small.source), (Source::Estimate, Source::Estimate));
     assert!(0.1 < base.factor && base.factor < small.factor, "{base:?} {small:?}");
     assert_eq!(reckoned("de_DE-thorsten-medium"), None);
     assert_eq!(speed::estimate(find("base.en"), &[]), None, "from nothing comes nothing");

@@ -60,14 +60,71 @@ fn a_fresh_machine_lists_the_bundled_model_as_in_use_and_measured() {
     let (json, ..) = ran(&mut floe(folder.path(), &["list", "--json"]));
     let rows: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
     let bundled = rows.iter().find(|row| row["name"] == "floe-demo.en").unwrap();
-    assert_eq!(
-        (&bundled["here"], &bundled["in_use"], &bundled["speed_measured"]),
-        (&true.into(), &true.into(), &true.into())
-    );
+    let told = [&bundled["here"], &bundled["in_use"], &bundled["speed_source"]];
+    assert_eq!(told, [&true.into(), &true.into(), &serde_json::Value::from("measured")]);
+    let other = rows.iter().find(|row| row["name"] == "small.en").unwrap();
+    assert_eq!((&other["here"], &other["speed_source"]), (&false.into(), &"estimate".into()), "never called measured");
     let (out, _, ok) = ran(&mut floe(folder.path(), &["verify"]));
     assert!(ok && out.contains("right"), "{out}");
     let (out, _, ok) = ran(&mut floe(folder.path(), &["path", "floe-demo.en"]));
     assert!(ok && Path::new(out.trim_end()).is_file(), "{out}");
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn a_server_takes_what_is_here_and_refuses_what_nobody_vouches_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundled = crate::support::bundled_model();
+    std::fs::copy(&bundled, folder.path().join(bundled.file_name().unwrap())).unwrap();
+    let mut config = floe::config::Config::default();
+    config.models.folder = folder.path().to_owned();
+    config.stt.whisper.workers = 1;
+    assert_eq!(config.stt.model, Path::new("auto"));
+    floe::app::engines(&config).unwrap();
+    // A working model with one number changed.
+    let mut bytes = std::fs::read(&bundled).unwrap();
+    bytes[60] ^= 1;
+    config.stt.model = folder.path().join("own.bin");
+    std::fs::write(&config.stt.model, bytes).unwrap();
+    let error = floe::app::engines(&config).map(drop).unwrap_err();
+    assert!(format!("{error:#}").contains("--trust"), "{error:#}");
+    config.stt.trust_model = true;
+    floe::app::engines(&config).unwrap();
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn doctor_says_which_model_it_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+        command.env_clear().env("FLOE_MODELS_FOLDER", folder.path()).args(["doctor", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&ran(&mut command).0).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|it| it["name"] == "speech model").unwrap()
+    };
+    let none = doctor();
+    assert!(none["ok"] == false && none["found"].as_str().unwrap().contains("floe models fetch base.en"), "{none}");
+    let bundled = crate::support::bundled_model();
+    std::fs::copy(&bundled, folder.path().join(bundled.file_name().unwrap())).unwrap();
+    let found = doctor();
+    assert!(found["ok"] == true && found["found"].as_str().unwrap().contains("floe-demo.en"), "{found}");
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn sizes_that_are_not_here_can_be_measured_with_a_stand_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = crate::support::bundled_model();
+    std::fs::copy(&name, folder.path().join(name.file_name().unwrap())).unwrap();
+    let (out, err, ok) = ran(&mut floe(folder.path(), &["list", "--measure"]));
+    assert!(ok, "{err}");
+    for name in ["tiny.en", "base ", "small.en"] {
+        let line = out.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        assert!(line.contains("(stand-in)"), "{out}");
+    }
+    assert_eq!(super::entries(folder.path()), [name.file_name().unwrap().to_str().unwrap()], "stand-ins are removed");
+    assert_eq!(ran(&mut floe(folder.path(), &["list"])).0, out, "and what they showed is remembered");
 }
 
 #[tokio::test]
