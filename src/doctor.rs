@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::{self, Config, Loaded},
-    models::{Error, Shelf, choose},
+    models::{Shelf, choose, speed},
 };
 
 /// One thing looked at.
@@ -67,11 +67,9 @@ fn model(config: &Config) -> Finding {
         let found = format!("not needed by stt.engine = {:?}", config.stt.engine);
         return Finding { name: NAME, ok: true, found, fix: String::new() };
     }
-    let unmeasured = |path: &Path| Err(Error::Measure { path: path.to_owned(), reason: "never measured".into() });
     let language = config.speech_language();
-    // Measuring takes too long here, so `auto` is judged by what was measured before.
     let choice = Shelf::configured(&config.models)
-        .and_then(|shelf| choose::choose(&shelf, &config.stt.model, language, config.stt.trust_model, &unmeasured));
+        .and_then(|shelf| choose::choose(&shelf, &config.stt.model, language, config.stt.trust_model, &speed::measure));
     let size = |path: &Path| std::fs::metadata(path).map(|file| file.len());
     let (ok, found) = match choice {
         Err(error) => (false, error.to_string()),

@@ -32,6 +32,8 @@ enum Command {
         trust: bool,
     },
     /// Lists, fetches and checks the models that recognise speech and speak.
+    ///
+    /// Begin with `floe models list`. For real English speech: `floe models fetch base.en`; servers then use it by themselves.
     #[command(subcommand)]
     Models(models::command::Command),
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.

@@ -46,8 +46,10 @@ pub fn choose(
     if wanted == Path::new(AUTO) {
         return best(shelf, language, measure);
     }
-    let mut models = shelf.manifest().models().iter().filter(|model| model.family == Family::Whisper);
-    if let Some(model) = models.find(|model| Path::new(&model.name) == wanted) {
+    if let Some(model) = shelf.manifest().models().iter().find(|model| Path::new(&model.name) == wanted) {
+        if model.family != Family::Whisper {
+            return Err(Error::Usage(format!("stt.model is {}, which speaks and cannot listen", model.name)));
+        }
         let choice = Choice::of(shelf, model, None);
         return match shelf.look(model.main_file())? {
             State::Right => Ok(choice),

@@ -64,7 +64,7 @@ pub enum Error {
     #[error("interrupted; what has come is kept, and the same command goes on from there")]
     Interrupted,
     /// The disk is too full.
-    #[error("{} has room for {available_bytes} bytes, and {needed_bytes} are needed", .folder.display())]
+    #[error("{} has room for {} MB, and {} MB are needed", .folder.display(), .available_bytes / 1_000_000, .needed_bytes / 1_000_000)]
     NoSpace {
         /// Where.
         folder: PathBuf,

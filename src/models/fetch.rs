@@ -136,7 +136,12 @@ impl Fetcher {
         progress.begin(&file.name, file.bytes, part.bytes());
         let filled = self.fill(&mut part, file, progress).await;
         progress.end();
-        filled?;
+        if let Err(error) = filled {
+            if part.bytes() == 0 {
+                part.discard().await;
+            }
+            return Err(error);
+        }
         let found = part.hash();
         if found != file.sha256 {
             part.discard().await;
@@ -202,7 +207,11 @@ impl Fetcher {
                 return Err(Error::Cut { file: file.name.clone(), reason: what, tries, kept_bytes: part.bytes() });
             }
             let pause = wait.unwrap_or(self.patience.pause * 2_u32.pow(idle.min(6)));
-            progress.note(&format!("{}: {what}; going on from byte {}", file.name, part.bytes()));
+            let next = match part.bytes() {
+                0 => "trying again".to_owned(),
+                bytes => format!("going on from byte {bytes}"),
+            };
+            progress.note(&format!("{}: {what}; {next}", file.name));
             sleep(pause.min(self.patience.longest_pause)).await;
         }
     }

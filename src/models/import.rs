@@ -37,6 +37,10 @@ pub fn import(shelf: &Shelf, source: &Path, wanted: Option<&Model>, trust: bool)
     if shelf.manifest().models().iter().flat_map(|model| &model.files).any(|file| file.name == name) {
         return Err(Error::Usage(format!("{name} is the name of another model's file; rename it first")));
     }
+    let target = shelf.folder().join(&name);
+    if target.exists() && shelf.hash(&target)? != sha256 {
+        return Err(Error::Exists(target));
+    }
     let path = copy(shelf, source, &name, &sha256)?;
     shelf.trust(&sha256, &format!("the user, when importing {name}"))?;
     Ok(Imported { path, model: None })

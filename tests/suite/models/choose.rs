@@ -160,6 +160,13 @@ fn a_file_is_loaded_if_somebody_vouches_for_it() {
 }
 
 #[test]
+fn a_voice_is_no_recogniser() {
+    let embedded = Shelf::new(Manifest::embedded().unwrap(), "nowhere");
+    let error = Machine::new(&[]).choose(&embedded, "en_GB-alba-medium", "en", false).unwrap_err();
+    assert!(error.to_string().contains("cannot listen"), "{error}");
+}
+
+#[test]
 fn an_estimate_says_that_it_is_one_and_grows_with_the_model() {
     let manifest = Manifest::embedded().unwrap();
     let find = |name: &str| manifest.find(name).unwrap();

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::server::{Answer, Server};
 
 fn floe(folder: &Path, arguments: &[&str]) -> Command {
@@ -150,6 +152,49 @@ async fn ctrl_c_ends_a_fetch_and_keeps_what_came() {
     assert!(!output.status.success() && err.contains("interrupted") && err.contains("same command"), "{err}");
     assert!(std::fs::metadata(&part).unwrap().len() >= 300_000);
     assert_eq!(server.requests()[0].path, "/ggml-tiny.en-q5_1.bin");
+}
+
+/// A server with a certificate of its own that answers 404 to everything; the certificate as PEM.
+async fn over_tls() -> (String, String, tokio::task::JoinSet<()>) {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let mut scope = tokio::task::JoinSet::new();
+    scope.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not like the certificate goes away.
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _head = stream.read(&mut [0; 4096]).await;
+                let _gone = stream.write_all(b"HTTP/1.1 404 no\r\ncontent-length: 0\r\n\r\n").await;
+                let _gone = stream.shutdown().await;
+            }
+        }
+    });
+    (url, own.cert.pem(), scope)
+}
+
+#[tokio::test]
+async fn https_is_spoken_and_certificates_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, own, _scope) = over_tls().await;
+    let (_, another, _) = over_tls().await;
+    std::fs::write(folder.path().join("own.pem"), own).unwrap();
+    std::fs::write(folder.path().join("another.pem"), another).unwrap();
+    let fetch = |authority: &str| {
+        let mut command = floe(folder.path(), &["fetch", "base.en"]);
+        command.env("FLOE_MODELS_URL", &url).env("SSL_CERT_FILE", folder.path().join(authority)).stdin(Stdio::null());
+        let output = tokio::process::Command::from(command).kill_on_drop(true).output();
+        async move { String::from_utf8(output.await.unwrap().stderr).unwrap() }
+    };
+    let known = fetch("own.pem").await;
+    assert!(known.contains("localhost answers 404"), "{known}");
+    let unknown = fetch("another.pem").await;
+    assert!(unknown.contains("cannot reach localhost") && unknown.to_lowercase().contains("certificate"), "{unknown}");
 }
 
 #[test]

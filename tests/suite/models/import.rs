@@ -47,6 +47,10 @@ fn an_unknown_file_needs_the_users_word() {
     let inside = folder.path().join("inside.bin");
     fs::write(&inside, payload(3, 1_000)).unwrap();
     assert_eq!(import(&shelf, &inside, None, true).unwrap().path, inside);
+    // It does not take the place of another one.
+    let other = elsewhere.path().join("inside.bin");
+    fs::write(&other, payload(4, 1_000)).unwrap();
+    assert!(matches!(import(&shelf, &other, None, true), Err(Error::Exists(path)) if path == inside));
 }
 
 #[test]

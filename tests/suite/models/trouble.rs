@@ -40,10 +40,10 @@ async fn wrong_bytes_are_not_kept() {
 #[tokio::test]
 async fn a_missing_file_is_asked_for_once() {
     for status in [404, 403, 401, 410] {
-        let (error, requests, _) = outcome(vec![Answer::status(status)]).await;
+        let (error, requests, left) = outcome(vec![Answer::status(status)]).await;
         assert!(matches!(error, Error::Refused { status: it, .. } if it == status), "{error}");
         assert!(error.to_string().contains("FLOE_MODELS_URL"), "{error}");
-        assert_eq!(requests, 1);
+        assert_eq!((requests, left), (1, vec![]));
     }
 }
 
