@@ -15,9 +15,14 @@ COMMANDS := cc c++ cmake espeak-ng
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## Build and serve on http://localhost:8080
+run: setup ## Build and serve on http://localhost:8080; FLOE_MODEL=base.en make run fetches that speech model first
 	@$(CARGO) build --release --bin floe
-	@exec $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/floe serve $(ARGS)
+	@floe=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/floe; \
+	if [ -n "$${FLOE_MODEL:-}" ]; then \
+	    if "$$floe" models fetch "$$FLOE_MODEL"; then export FLOE_STT_MODEL="$${FLOE_STT_MODEL:-$$FLOE_MODEL}"; \
+	    else echo "make run: going on without $$FLOE_MODEL"; fi; \
+	fi; \
+	exec "$$floe" serve $(ARGS)
 
 test: lint test-rust test-bare test-web deny ## Everything CI runs
 	@echo "make test: all parts passed"

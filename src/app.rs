@@ -10,6 +10,7 @@ use crate::{
     agent,
     config::Config,
     http::{self, App, server::Limits},
+    models::{self, choose, speed},
     protocol::native::Offer,
     replay,
     session::{Engines, registry::Registry},
@@ -18,22 +19,44 @@ use crate::{
 
 /// Loads every engine. Takes as long as the speech model takes to load; blocks.
 pub fn engines(config: &Config) -> anyhow::Result<Engines> {
-    // Fails only if another provider was installed first, which then serves as well.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    if config.stt.engine == "whisper" && config.stt.model.ends_with(BUNDLED_MODEL) {
-        tracing::info!(
-            "The bundled speech model knows some 270 words of assistant talk and nothing else. For real speech set stt.model \
-             (FLOE_STT_MODEL) to a whisper.cpp model file, such as ggml-base.en.bin."
-        );
-    }
+    install_tls();
+    let stt = speech_model(config)?;
     let detector = config.vad.clone();
     Ok(Engines {
         vad: Arc::new(move || vad::engine(&detector)),
-        stt: stt::engine(&config.stt).context("speech to text")?,
+        stt: stt::engine(&stt).context("speech to text")?,
         agent: agent::engine(&config.agent).context("the agent")?,
         tools: Arc::new(agent::tools::Registry::new(agent::tools::server_tools(&config.agent)?)),
         tts: tts::engine(&config.tts).context("text to speech")?,
     })
+}
+
+fn install_tls() {
+    // Fails only if another provider was installed first, which then serves as well.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The settings of the recogniser with the model file to load, which is said once.
+fn speech_model(config: &Config) -> anyhow::Result<stt::Config> {
+    let mut stt = config.stt.clone();
+    if stt.engine != "whisper" {
+        return Ok(stt);
+    }
+    let shelf = models::Shelf::configured(&config.models)?;
+    let language = config.speech_language();
+    let choice =
+        choose::choose(&shelf, &stt.model, language, stt.trust_model, &speed::measure).context("speech to text")?;
+    if let Some(why) = &choice.why {
+        tracing::info!("stt.model is auto: {} ({why})", choice.name);
+    }
+    if choice.bundled {
+        tracing::info!(
+            "The bundled speech model knows few words of assistant talk and nothing else. For real speech: `floe models fetch \
+             base.en`, or FLOE_MODEL=base.en make run"
+        );
+    }
+    stt.model = choice.path;
+    Ok(stt)
 }
 
 /// Everything the routes need.
@@ -70,9 +93,6 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The model that comes with Floe.
-const BUNDLED_MODEL: &str = "floe-demo.en.bin";
-
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
@@ -105,6 +125,13 @@ pub async fn run(listener: TcpListener, config: &Config, app: App, stop: Cancell
         }
     }
     Ok(())
+}
+
+/// `floe models …`.
+pub async fn models(config: &Config, command: models::command::Command) -> anyhow::Result<std::process::ExitCode> {
+    install_tls();
+    let in_use = models::command::InUse { wanted: &config.stt.model, language: config.speech_language() };
+    Ok(models::command::run(&config.models, in_use, command).await?)
 }
 
 /// `floe replay`: without a URL, a server inside this process on a free port.

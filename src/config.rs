@@ -22,6 +22,8 @@ pub struct Config {
     pub session: crate::session::config::Config,
     /// Voice activity.
     pub vad: crate::vad::Config,
+    /// Model files.
+    pub models: crate::models::Config,
     /// Speech to text.
     pub stt: crate::stt::Config,
     /// The agent.
@@ -30,6 +32,13 @@ pub struct Config {
     pub tts: crate::tts::Config,
     /// Logs.
     pub telemetry: crate::telemetry::Config,
+}
+
+impl Config {
+    /// The BCP 47 tag of the language that the speech model must know.
+    pub fn speech_language(&self) -> &str {
+        if self.session.language.is_empty() { &self.stt.whisper.language } else { &self.session.language }
+    }
 }
 
 /// One thing that can be set.
@@ -255,7 +264,7 @@ fn shown(value: &Value) -> String {
 const PREFIX: &str = "FLOE_";
 
 /// Variables of the Makefile that are no settings.
-const TOOLS: &[&str] = &["FLOE_CONFIG"];
+const TOOLS: &[&str] = &["FLOE_CONFIG", "FLOE_MODEL"];
 
 /// What every OpenAI client reads: applies to all remote engines that are not set by themselves.
 const SHORTCUTS: &[(&str, &str)] = &[("OPENAI_API_KEY", ".api_key"), ("OPENAI_BASE_URL", ".base_url")];

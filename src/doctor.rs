@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::{self, Config, Loaded},
+    models::{Shelf, choose, speed},
     tts::{self, Engine},
 };
 
@@ -28,7 +29,7 @@ pub struct Finding {
 
 /// Looks at everything the configured engines need.
 pub fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![processor(), model(&config.stt.model, &config.stt.engine)];
+    let mut findings = vec![processor(), model(config)];
     if matches!(config.tts.engine, Engine::Auto | Engine::Espeak | Engine::Piper) {
         findings.push(program("espeak-ng", "--version", "apt install espeak-ng"));
     }
@@ -64,26 +65,31 @@ fn processor() -> Finding {
     }
 }
 
-fn model(path: &Path, engine: &str) -> Finding {
-    if engine != "whisper" {
-        return Finding {
-            name: "speech model",
-            ok: true,
-            found: format!("not needed by stt.engine = {engine:?}"),
-            fix: String::new(),
-        };
+fn model(config: &Config) -> Finding {
+    const NAME: &str = "speech model";
+    if config.stt.engine != "whisper" {
+        let found = format!("not needed by stt.engine = {:?}", config.stt.engine);
+        return Finding { name: NAME, ok: true, found, fix: String::new() };
     }
-    let size = std::fs::metadata(path).map(|file| file.len());
-    Finding {
-        name: "speech model",
-        ok: size.as_ref().is_ok_and(|&bytes| bytes > 0),
-        found: match size {
-            Ok(bytes) => format!("{} ({} MB)", path.display(), bytes / 1_000_000),
-            Err(error) => format!("{}: {error}", path.display()),
+    let language = config.speech_language();
+    let choice = Shelf::configured(&config.models)
+        .and_then(|shelf| choose::choose(&shelf, &config.stt.model, language, config.stt.trust_model, &speed::measure));
+    let size = |path: &Path| std::fs::metadata(path).map(|file| file.len());
+    let (ok, found) = match choice {
+        Err(error) => (false, error.to_string()),
+        Ok(choice) => match size(&choice.path) {
+            Err(error) => (false, format!("{}: {error}", choice.path.display())),
+            Ok(bytes) => {
+                let why = choice.why.map(|why| format!("; auto: {why}")).unwrap_or_default();
+                let hint =
+                    if choice.bundled { "; knows few words, for real speech: floe models fetch base.en" } else { "" };
+                let path = choice.path.display();
+                (bytes > 0, format!("{}, {path} ({} MB){why}{hint}", choice.name, bytes / 1_000_000))
+            }
         },
-        fix: "Set stt.model (FLOE_STT_MODEL) to a whisper.cpp model file; models/floe-demo.en.bin comes with Floe."
-            .into(),
-    }
+    };
+    let fix = "Get a model with `floe models fetch base.en` (`floe models list` shows all), or set stt.model (FLOE_STT_MODEL).";
+    Finding { name: NAME, ok, found, fix: fix.into() }
 }
 
 fn neural_voice(config: &tts::Config) -> Finding {
@@ -97,7 +103,7 @@ fn neural_voice(config: &tts::Config) -> Finding {
             Ok(None) => format!("none for {:?} in {}; espeak-ng speaks", config.language, config.piper.folder),
             Err(error) => error.message,
         },
-        fix: "Put a Piper voice (NAME.onnx and NAME.onnx.json) into tts.piper.folder, or set tts.engine = \"espeak\"."
+        fix: "Get a voice with `floe models fetch en_US-lessac-medium`, or set tts.engine = \"espeak\"."
             .into(),
     }
 }

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod engine;
 pub mod http;
 pub mod ids;
+pub mod models;
 pub mod protocol;
 pub mod replay;
 pub mod session;

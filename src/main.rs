@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use floe::{app, config, doctor, replay, shutdown, telemetry};
+use floe::{app, config, doctor, models, replay, shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 /// A voice server: clients stream speech, hear an answer while it is still being written, and may talk over it.
@@ -13,7 +13,7 @@ struct Cli {
     /// Configuration file (TOML). Every key can also be set as FLOE_SECTION_KEY.
     #[arg(long, global = true, env = "FLOE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sets one key, over file and environment: --set stt.model=models/ggml-base.en.bin
+    /// Sets one key, over file and environment: --set stt.model=base.en
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(subcommand)]
@@ -27,7 +27,15 @@ enum Command {
         /// Address and port; the same as --set server.listen=…
         #[arg(long)]
         listen: Option<String>,
+        /// Loads a model file of unknown origin; the same as --set stt.trust_model=true
+        #[arg(long)]
+        trust: bool,
     },
+    /// Lists, fetches and checks the models that recognise speech and speak.
+    ///
+    /// Begin with `floe models list`. For real English speech: `floe models fetch base.en`; servers then use it by themselves.
+    #[command(subcommand)]
+    Models(models::command::Command),
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.
     Replay(replay::Args),
     /// Says what every setting is, and where it comes from.
@@ -56,8 +64,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut set = cli.set;
-    if let Command::Serve { listen: Some(listen) } = &cli.command {
-        set.push(format!("server.listen={listen}"));
+    if let Command::Serve { listen, trust } = &cli.command {
+        set.extend(listen.iter().map(|listen| format!("server.listen={listen}")));
+        set.extend(trust.then(|| "stt.trust_model=true".to_owned()));
     }
     let loaded = config::load(cli.config.as_deref(), std::env::vars(), &set)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -74,6 +83,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
             telemetry::start(&telemetry)?;
             runtime.block_on(app::replay(&loaded.config, args))
+        }
+        Command::Models(command) => {
+            let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
+            telemetry::start(&telemetry)?;
+            runtime.block_on(app::models(&loaded.config, command))
         }
         Command::CheckConfig { json } => doctor::print_config(&loaded, json),
         Command::Doctor { json } => doctor::print(&loaded.config, json),

@@ -26,8 +26,10 @@ pub mod whisper;
 pub struct Config {
     /// The engine: `whisper` (local) or `openai` (any server with its transcription API).
     pub engine: String,
-    /// The model file of a local engine, in whisper.cpp's format.
+    /// The model of a local engine: `auto` (the best in `models.folder` that this machine keeps up with), a name that `floe models list` shows, or a file in whisper.cpp's format.
     pub model: PathBuf,
+    /// Whether a model file is loaded although neither Floe's manifest nor `floe models fetch --trust` knows its hash.
+    pub trust_model: bool,
     /// Settings of the `whisper` engine.
     pub whisper: whisper::Config,
     /// Settings of the `openai` engine.
@@ -38,7 +40,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             engine: "whisper".into(),
-            model: "models/floe-demo.en.bin".into(),
+            model: "auto".into(),
+            trust_model: false,
             whisper: whisper::Config::default(),
             openai: openai::Config::default(),
         }

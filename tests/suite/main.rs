@@ -11,6 +11,7 @@ mod conversation;
 #[cfg(feature = "whisper")]
 mod end_to_end;
 mod http;
+mod models;
 mod protocol;
 mod session;
 mod stt;

@@ -17,6 +17,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("stt", &["audio", "ids", "compute", "engine"]),
     ("agent", &["audio", "ids", "compute", "engine"]),
     ("tts", &["audio", "ids", "compute", "engine"]),
+    ("models", &["stt"]),
     ("protocol", &["conversation", "audio", "ids"]),
     ("telemetry", &["conversation"]),
     ("session", &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "telemetry"]),
@@ -24,8 +25,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["http", "session", "vad", "stt", "agent", "tts", "telemetry"]),
-    ("doctor", &["config", "tts"]),
+    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "telemetry"]),
+    ("doctor", &["config", "models", "tts"]),
 ];
 
 /// Crates that only these places may name.
@@ -43,8 +44,11 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("rten_tensor", &["tts"]),
     ("icu_normalizer", &["tts"]),
     ("figment", &["config"]),
-    ("clap", &["main", "replay", "caller", "bin"]),
+    ("clap", &["main", "models", "replay", "caller", "bin"]),
     ("anyhow", &["main", "app", "doctor", "bin"]),
+    ("fs4", &["models"]),
+    ("half", &["models"]),
+    ("indicatif", &["models", "bin"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
 ];

@@ -47,18 +47,9 @@ impl Whisper {
     /// big ones.
     /// Errors say what to change: the processor, the file or the configuration.
     pub fn load(model: &Path, config: &Config) -> Result<Self, Error> {
-        check_processor()?;
-        check_file(model)?;
-        whisper_rs::install_logging_hooks();
         #[expect(clippy::disallowed_methods, reason = "start-up reports how long it took")]
         let started = Instant::now();
-        let mut parameters = WhisperContextParameters::default();
-        // Flash attention reads rows of earlier, longer requests in this version, and is slower on the CPUs measured.
-        parameters.use_gpu(false).flash_attn(false);
-        let context = WhisperContext::new_with_params(model, parameters).map_err(|_| {
-            let message = format!("{} is no usable whisper.cpp model (damaged or incomplete?); {FIX}", model.display());
-            Error::new(ErrorKind::Rejected, message)
-        })?;
+        let context = context(model)?;
         let languages = languages(&context);
         let language = *languages.iter().find(|it| **it == config.language).ok_or_else(|| {
             let message = format!("stt.whisper.language is {:?}, which this model does not know", config.language);
@@ -114,7 +105,21 @@ impl SpeechToText for Whisper {
     }
 }
 
-const FIX: &str = "set stt.model (FLOE_STT_MODEL) to a whisper.cpp model file; models/floe-demo.en.bin comes with Floe";
+/// Checks and loads a model file.
+pub(super) fn context(model: &Path) -> Result<WhisperContext, Error> {
+    check_processor()?;
+    check_file(model)?;
+    whisper_rs::install_logging_hooks();
+    let mut parameters = WhisperContextParameters::default();
+    // Flash attention reads rows of earlier, longer requests in this version, and is slower on the CPUs measured.
+    parameters.use_gpu(false).flash_attn(false);
+    WhisperContext::new_with_params(model, parameters).map_err(|_| {
+        let message = format!("{} is no usable whisper.cpp model (damaged or incomplete?); {FIX}", model.display());
+        Error::new(ErrorKind::Rejected, message)
+    })
+}
+
+const FIX: &str = "get one with `floe models fetch base.en`, or set stt.model (FLOE_STT_MODEL) to a whisper.cpp model file or to \"auto\"";
 
 /// Every real model is larger than this. What is smaller ends before its weights, and whisper.cpp takes such a file for one of
 /// its own test models: it loads, and never says a word.

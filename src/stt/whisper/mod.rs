@@ -13,10 +13,14 @@ mod kernel;
 #[cfg(feature = "whisper")]
 mod load;
 #[cfg(feature = "whisper")]
+mod speed;
+#[cfg(feature = "whisper")]
 mod stream;
 
 #[cfg(feature = "whisper")]
 pub use load::Whisper;
+#[cfg(feature = "whisper")]
+pub use speed::time;
 
 /// Settings of the `whisper` engine.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]

@@ -24,7 +24,7 @@ mod whisper;
 
 /// Every clip of the fixtures with its words.
 #[cfg(feature = "whisper")]
-fn clips() -> Vec<(Vec<f32>, String)> {
+pub(crate) fn clips() -> Vec<(Vec<f32>, String)> {
     #[derive(serde::Deserialize)]
     struct Entry {
         file: String,
@@ -43,7 +43,7 @@ fn clip(file: &str) -> Vec<f32> {
 }
 
 /// Frames from position zero on; the last one is filled up with silence.
-fn frames(samples: &[f32]) -> Vec<Frame> {
+pub(crate) fn frames(samples: &[f32]) -> Vec<Frame> {
     let pieces = samples.chunks(FRAME_SAMPLES).enumerate();
     let frame = |(number, piece): (usize, &[f32])| {
         let mut samples = piece.to_vec();
@@ -58,7 +58,11 @@ fn options(partials: bool) -> Options {
 }
 
 /// Feeds everything at once, asks for finals at these positions, and collects what comes until the stream ends.
-async fn ask(engine: &dyn SpeechToText, frames: Vec<Frame>, finishes: &[AudioPos]) -> Vec<Result<Update, Error>> {
+pub(crate) async fn ask(
+    engine: &dyn SpeechToText,
+    frames: Vec<Frame>,
+    finishes: &[AudioPos],
+) -> Vec<Result<Update, Error>> {
     let (sender, feed) = mpsc::channel(frames.len() + finishes.len() + 1);
     for frame in frames {
         sender.try_send(Feed::Frame(frame)).unwrap();
