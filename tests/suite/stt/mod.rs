@@ -72,7 +72,7 @@ pub(crate) async fn ask(
     }
     drop(sender);
     let updates = engine.transcribe(feed, options(false)).collect();
-    tokio::time::timeout(Duration::from_secs(60), updates).await.expect("the stream never ended")
+    tokio::time::timeout(Duration::from_secs(200), updates).await.expect("the stream never ended")
 }
 
 /// The words of one utterance.
