@@ -235,3 +235,35 @@ fn check_item(item: &Value) {
         other => panic!("no type of item: {other}"),
     }
 }
+
+#[test]
+fn row_027_the_validator_refuses_what_clients_die_of() {
+    let said = |event: Value| std::panic::catch_unwind(move || Clients::new(Dialect::Ga).check(&event)).is_ok();
+    let with = |mut event: Value, path: &str, value: Value| {
+        *event.pointer_mut(path).expect(path) = value;
+        event
+    };
+    let item = serde_json::json!({"event_id": "e", "type": "conversation.item.added", "previous_item_id": null, "item":
+        {"id": "i", "object": "realtime.item", "type": "message", "role": "user", "status": "completed",
+         "content": [{"type": "input_audio", "transcript": null}]}});
+    assert!(said(item.clone()));
+    assert!(!said(with(item.clone(), "/event_id", Value::Null)));
+    assert!(!said(with(item.clone(), "/item/role", Value::Null)));
+    assert!(!said(with(item.clone(), "/item/content/0", serde_json::json!({"type": "input_audio"}))));
+    assert!(!said(with(item.clone(), "/item/content/0", serde_json::json!({"type": "text", "text": "x"}))));
+    assert!(!said(with(item.clone(), "/type", "conversation.item.created".into())), "the beta's");
+    assert!(!said(with(item, "/type", "floe.word_timings".into())), "a vendor's");
+    let usage = serde_json::json!({"total_tokens": 3, "input_tokens": 1, "output_tokens": 2,
+        "input_token_details": {"text_tokens": 1, "audio_tokens": 0, "image_tokens": 0, "cached_tokens": 0,
+            "cached_tokens_details": {}},
+        "output_token_details": {"text_tokens": 1, "audio_tokens": 1}});
+    let done = serde_json::json!({"event_id": "e", "type": "response.done", "response": {"object": "realtime.response",
+        "status": "completed", "status_details": null, "output": [], "conversation_id": null, "metadata": null,
+        "audio": {"output": {"voice": "v", "format": {"type": "audio/pcm", "rate": 24_000}}}, "usage": usage}});
+    assert!(said(done.clone()));
+    assert!(!said(with(done.clone(), "/response/usage", Value::Null)));
+    assert!(!said(with(done.clone(), "/response/usage/total_tokens", 4.into())));
+    assert!(!said(with(done.clone(), "/response/audio/output/voice", serde_json::json!({"id": "v"}))));
+    assert!(!said(with(done.clone(), "/response/audio/output/format/rate", 16_000.into())));
+    assert!(!said(with(done, "/response/status", "failed".into())), "without an error");
+}

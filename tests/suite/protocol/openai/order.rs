@@ -261,3 +261,34 @@ impl Output {
 fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned()
 }
+
+#[test]
+fn row_060_the_state_machine_refuses_what_is_out_of_place() {
+    let said = |events: &[Value]| {
+        let mut order = Order::default();
+        let events = events.iter().enumerate().map(|(index, event)| {
+            let mut event = event.clone();
+            event["event_id"] = format!("event_{index}").into();
+            event
+        });
+        let events: Vec<Value> = events.collect();
+        std::panic::catch_unwind(move || events.iter().for_each(|event| order.check(event))).is_ok()
+    };
+    let session = serde_json::json!({"type": "session.created"});
+    let created = |id: &str| {
+        serde_json::json!({"type": "response.created", "response":
+            {"id": id, "status": "in_progress", "output": [], "conversation_id": "conv_1"}})
+    };
+    let done = serde_json::json!({"type": "response.done", "response": {"id": "r", "output": []}});
+    let added =
+        serde_json::json!({"type": "conversation.item.added", "previous_item_id": "nobody", "item": {"id": "i"}});
+    let orphan = serde_json::json!({"type": "response.output_audio.delta", "response_id": "r", "item_id": "i",
+        "output_index": 0, "content_index": 0, "delta": "AAAA"});
+    assert!(said(&[session.clone(), created("r"), done.clone(), created("s")]));
+    assert!(!said(&[created("r")]), "no session");
+    assert!(!said(&[session.clone(), created("r"), created("s")]), "two at once");
+    assert!(!said(&[session.clone(), created("r"), done.clone(), done.clone()]), "done twice");
+    assert!(!said(&[session.clone(), done]), "done before created");
+    assert!(!said(&[session.clone(), created("r"), orphan]), "a delta of no item");
+    assert!(!said(&[session, added]), "after an item that nobody knows");
+}

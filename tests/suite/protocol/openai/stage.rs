@@ -396,7 +396,7 @@ pub(crate) fn sound(format: Format, ms: u64, loud: bool) -> Vec<u8> {
     let samples = (u64::from(format.rate_hz) * ms / 1_000) as usize;
     // A square wave of about 500 Hz: loud in every frame, whatever the resampler makes of it.
     let half = format.rate_hz as usize / 1_000;
-    let high = |n: usize| loud && n / half % 2 == 0;
+    let high = |n: usize| loud && (n / half).is_multiple_of(2);
     match format.codec {
         Codec::Pcmu => (0..samples)
             .map(|n| {
