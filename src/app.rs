@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent,
     config::Config,
-    http::{self, App, server::Limits},
+    http::{self, App, auth::Door, server::Limits, tls},
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
@@ -70,9 +70,13 @@ pub fn app(config: &Config, engines: Engines) -> App {
     };
     App {
         registry: Registry::new(config.server.sessions_max),
+        jobs: Registry::new(config.server.openai.jobs_max),
+        door: Arc::new(Door::new(&config.server.keys, config.server.query_keys)),
         engines,
         settings: Arc::new(settings),
         offer: Arc::new(offer),
+        openai: Arc::new(config.server.openai.clone()),
+        voices: config.server.openai.names(config.tts.engine == tts::Engine::Openai),
         origins: config.server.origins.split_whitespace().map(str::to_owned).collect(),
         wait_max: (config.server.wait_max_ms > 0).then(|| Duration::from_millis(config.server.wait_max_ms)),
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
@@ -84,10 +88,11 @@ pub fn app(config: &Config, engines: Engines) -> App {
 pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let listener = http::server::bind(&config.server.listen).await?;
     let address = listener.local_addr()?;
-    if !is_loopback(address.ip()) && !config.server.open {
+    let is_locked = Door::new(&config.server.keys, false).is_locked();
+    if !is_loopback(address.ip()) && !is_locked && !config.server.open {
         bail!(
-            "{address} can be reached from other machines, and there is no login yet. Listen on 127.0.0.1 behind a proxy, \
-             or allow it with server.open = true (FLOE_SERVER_OPEN=true)."
+            "{address} can be reached from other machines, and no key is needed to talk. Set server.keys \
+             (FLOE_SERVER_KEYS), listen on 127.0.0.1 behind a proxy, or allow it with server.open = true."
         );
     }
     Ok(listener)
@@ -104,17 +109,19 @@ pub async fn run(listener: TcpListener, config: &Config, app: App, stop: Cancell
         connections_max: 2 * config.server.sessions_max + 64,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
     };
-    let (registry, grace) = (app.registry.clone(), app.drain_grace);
+    let tls = tls::acceptor(&config.server).context("TLS")?;
+    let (registry, jobs, grace) = (app.registry.clone(), app.jobs.clone(), app.drain_grace);
     let router = http::router(app);
     let accepting = CancellationToken::new();
-    let serving = http::server::serve(listener, router, limits, accepting.clone());
+    let serving = http::server::serve(listener, tls, router, limits, accepting.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         () = stop.cancelled() => {
             // The port stays open while sessions drain, so that a health check reads "draining" rather than a refusal.
+            let grace = grace + Duration::from_secs(2);
             let drained = tokio::select! {
-                drained = registry.drain(grace + Duration::from_secs(2)) => drained,
+                (sessions, jobs) = async { tokio::join!(registry.drain(grace), jobs.drain(grace)) } => sessions && jobs,
                 () = &mut serving => false,
             };
             if !drained {
@@ -143,6 +150,10 @@ pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::
         let mut config = config.clone();
         // Only this process knows the port, and it makes one call at a time.
         config.server.listen = "127.0.0.1:0".into();
+        config.server.keys = secrecy::SecretString::default();
+        config.server.tls_self_signed = false;
+        config.server.tls_cert.clear();
+        config.server.tls_key.clear();
         let app = app(&config, engines(&config)?);
         let listener = listen(&config).await?;
         url = format!("ws://{}", listener.local_addr()?);

@@ -30,6 +30,10 @@ enum Command {
         /// Loads a model file of unknown origin; the same as --set stt.trust_model=true
         #[arg(long)]
         trust: bool,
+        /// Speaks TLS with a certificate made at start, for development: some clients insist on wss://. The same as
+        /// --set server.tls_self_signed=true
+        #[arg(long)]
+        tls_self_signed: bool,
     },
     /// Lists, fetches and checks the models that recognise speech and speak.
     ///
@@ -64,9 +68,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut set = cli.set;
-    if let Command::Serve { listen, trust } = &cli.command {
+    if let Command::Serve { listen, trust, tls_self_signed } = &cli.command {
         set.extend(listen.iter().map(|listen| format!("server.listen={listen}")));
         set.extend(trust.then(|| "stt.trust_model=true".to_owned()));
+        set.extend(tls_self_signed.then(|| "server.tls_self_signed=true".to_owned()));
     }
     let loaded = config::load(cli.config.as_deref(), std::env::vars(), &set)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -97,7 +102,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 async fn serve(config: &config::Config, app: floe::http::App) -> anyhow::Result<()> {
     let listener = app::listen(config).await?;
     let stop = CancellationToken::new();
-    tracing::info!("Floe listens on http://{}", listener.local_addr()?);
+    let server = &config.server;
+    let scheme = if server.tls_self_signed || !server.tls_cert.is_empty() { "https" } else { "http" };
+    tracing::info!("Floe listens on {scheme}://{}", listener.local_addr()?);
+    if server.tls_self_signed {
+        let path = std::path::absolute(&server.tls_self_signed_cert)?;
+        tracing::info!(
+            "The certificate is in {0}. Clients trust it by NODE_EXTRA_CA_CERTS={0} (Node) or SSL_CERT_FILE={0} (Python).",
+            path.display()
+        );
+    }
     tokio::select! {
         served = app::run(listener, config, app, stop.clone()) => served,
         failed = shutdown::watch(stop.clone()) => Ok(failed?),

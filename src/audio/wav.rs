@@ -20,3 +20,20 @@ pub fn write(sink: impl Write + Seek, samples: &Samples) -> io::Result<()> {
     }
     writer.finalize().map_err(into_io)
 }
+
+/// The head of a mono 16-bit WAV stream whose length nobody knows yet: its lengths are the largest there are, which players
+/// and OpenAI's own clients take as "until the end".
+pub fn stream_head(rate_hz: u32) -> [u8; 44] {
+    let mut head = [0; 44];
+    let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"RIFF\xff\xff\xff\xffWAVEfmt ");
+    put(16, &16_u32.to_le_bytes());
+    // Integers, one channel.
+    put(20, &[1, 0, 1, 0]);
+    put(24, &rate_hz.to_le_bytes());
+    put(28, &(rate_hz * 2).to_le_bytes());
+    // Bytes and bits of a sample.
+    put(32, &[2, 0, 16, 0]);
+    put(36, b"data\xff\xff\xff\xff");
+    head
+}

@@ -17,7 +17,7 @@ pub mod output;
 mod playback;
 mod response;
 mod script;
-mod segmenter;
+pub(crate) mod segmenter;
 pub mod settings;
 pub mod time;
 pub mod timer;

@@ -3,28 +3,49 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
+use serde::Deserialize;
 
 use crate::{
     conversation::Settings,
-    protocol::native::Offer,
+    protocol::{native::Offer, openai::Voices},
     session::{Engines, registry::Registry},
 };
 
+pub mod auth;
+pub mod openai;
 pub mod server;
+pub mod tls;
 
 mod health;
 mod page;
+mod secrets;
+mod socket;
 mod stream;
 
 /// The listener.
-#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port. There is no login yet, so anything but loopback also needs `server.open`.
+    /// Address and port. Anything but loopback also needs `server.keys` or `server.open`.
     pub listen: String,
-    /// Allows an address that others can reach, although everybody who reaches it may talk.
+    /// Allows an address that others can reach without any key.
     pub open: bool,
+    /// API keys, separated by blanks, any of which lets in; empty = nobody needs one.
+    #[schemars(with = "String", extend("writeOnly" = true))]
+    pub keys: SecretString,
+    /// Whether a key may also stand in the address (`?api_key=`), where it ends up in logs.
+    pub query_keys: bool,
+    /// Speaks TLS with a certificate made at start, for development.
+    pub tls_self_signed: bool,
+    /// Names and addresses in that certificate, separated by blanks, besides localhost, 127.0.0.1 and ::1.
+    pub tls_names: String,
+    /// Where that certificate is written, so that clients can be told to trust it.
+    pub tls_self_signed_cert: String,
+    /// Certificate chain in PEM, to speak TLS with.
+    pub tls_cert: String,
+    /// Its private key in PEM.
+    pub tls_key: String,
     /// Origins of pages that may connect, separated by blanks, such as `https://example.org`; `*` = any. The server's own
     /// page always may.
     pub origins: String,
@@ -38,6 +59,8 @@ pub struct Config {
     pub hello_timeout_ms: u64,
     /// Time that replies in progress get when the server stops.
     pub drain_ms: u64,
+    /// What OpenAI's clients meet.
+    pub openai: openai::Config,
 }
 
 impl Default for Config {
@@ -45,12 +68,20 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8080".into(),
             open: false,
+            keys: SecretString::default(),
+            query_keys: false,
+            tls_self_signed: false,
+            tls_names: String::new(),
+            tls_self_signed_cert: "data/self-signed.pem".into(),
+            tls_cert: String::new(),
+            tls_key: String::new(),
             origins: String::new(),
             sessions_max: 64,
             wait_max_ms: 1_500,
             header_timeout_ms: 5_000,
             hello_timeout_ms: 5_000,
             drain_ms: 30_000,
+            openai: openai::Config::default(),
         }
     }
 }
@@ -60,12 +91,20 @@ impl Default for Config {
 pub struct App {
     /// The live sessions.
     pub registry: Registry,
+    /// Files being transcribed and texts being read out.
+    pub jobs: Registry,
+    /// Who may come in.
+    pub door: Arc<auth::Door>,
     /// The engines.
     pub engines: Engines,
     /// What a session begins with, before the client says what it wants.
     pub settings: Arc<Settings>,
     /// What we offer a client.
     pub offer: Arc<Offer>,
+    /// How OpenAI's clients are treated.
+    pub openai: Arc<openai::Config>,
+    /// How the voices that they ask for are called.
+    pub voices: Arc<Voices>,
     /// Origins that may connect besides our own.
     pub origins: Arc<[String]>,
     /// Predicted wait for a transcript above which nobody new is let in.
@@ -78,7 +117,7 @@ pub struct App {
 
 /// Every route.
 pub fn router(app: App) -> Router {
-    Router::new()
+    openai::router(&app)
         .route("/v1/stream", get(stream::upgrade))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

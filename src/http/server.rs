@@ -7,8 +7,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, task::JoinSet, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use super::tls;
 
 /// What a connection may cost before it has said anything sensible.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +28,15 @@ pub struct Limits {
 }
 
 /// Serves until `stop`; then accepts nobody any more and lets requests in progress finish for at most two seconds.
-/// Upgraded sockets are not requests any more: their sessions are drained by the registry.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// Upgraded sockets are not requests any more: their sessions are drained by the registry. With `tls` every connection
+/// begins with a handshake, in its own task and within the time that a request's head may take.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     let finish = CancellationToken::new();
     loop {
@@ -31,7 +46,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             accepted = listener.accept(), if connections.len() < limits.connections_max => match accepted {
                 Ok((stream, _peer)) => {
                     let _latency_only = stream.set_nodelay(true);
-                    connections.spawn(connection(stream, router.clone(), limits, finish.clone()));
+                    connections.spawn(taken(stream, tls.clone(), router.clone(), limits, finish.clone()));
                 }
                 // Out of file descriptors, or the peer left at once: neither ends the server.
                 Err(error) => {
@@ -46,7 +61,23 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let _rest = time::timeout(Duration::from_secs(2), async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(stream: tokio::net::TcpStream, router: Router, limits: Limits, finish: CancellationToken) {
+async fn taken(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, limits: Limits, finish: CancellationToken) {
+    match tls {
+        None => connection(stream, router, limits, finish).await,
+        Some(acceptor) => {
+            if let Some(stream) = tls::handshake(&acceptor, stream, limits.header_timeout).await {
+                connection(stream, router, limits, finish).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    limits: Limits,
+    finish: CancellationToken,
+) {
     let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -30,10 +30,10 @@ pub mod config;
 pub mod registry;
 
 mod ears;
-mod hearing;
+pub(crate) mod hearing;
 mod loudspeaker;
 mod speaking;
-mod voice;
+pub(crate) mod voice;
 mod wording;
 
 pub use attachment::{Attachment, Outgoing, Received};

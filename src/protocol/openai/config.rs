@@ -29,7 +29,7 @@ pub struct Voices {
 
 impl Voices {
     /// What the voice engine calls the voice `asked` for; `None`: the server's own.
-    fn engine<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
+    pub fn engine<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         self.aliases.get(asked).map(String::as_str).or_else(|| self.any.then_some(asked))
     }
 }

@@ -22,6 +22,7 @@ mod microphone;
 mod opening;
 mod outcome;
 mod outlet;
+mod refusal;
 mod replies;
 mod requests;
 mod turns;
@@ -34,6 +35,7 @@ pub use error::{ErrorBody, ErrorKind, ErrorObject, error_body};
 pub use microphone::{APPEND_BYTES_MAX, RECORDING_S_MAX};
 pub use opening::{Dialect, Kind, Opening};
 pub use outcome::{INPUT_MS_PER_TOKEN, OUTPUT_MS_PER_TOKEN};
+pub use refusal::refusal;
 pub use update::TOOLS_MAX;
 
 use items::Items;

@@ -1,0 +1,64 @@
+//! `GET /v1/models`: what there is. Any other name is accepted as well, and means the same.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{Problem, key_holder};
+use crate::{http::App, protocol::openai::ErrorObject};
+
+/// The model of a conversation whose client names none.
+pub(super) const REALTIME: &str = "floe-realtime";
+
+/// One for each thing that can be done.
+const MODELS: [&str; 3] = [REALTIME, "floe-transcribe", "floe-speech"];
+
+#[derive(Serialize)]
+struct Model {
+    id: &'static str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// When the first of them was made, in seconds since 1970: clients want a number.
+const CREATED: u64 = 1_795_000_000;
+
+const fn model(id: &'static str) -> Model {
+    Model { id, object: "model", created: CREATED, owned_by: "floe" }
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    key_holder(&app, &headers, query.as_deref())?;
+    Ok(Json(List { object: "list", data: MODELS.into_iter().map(model).collect() }).into_response())
+}
+
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    key_holder(&app, &headers, query.as_deref())?;
+    match MODELS.into_iter().find(|known| *known == id) {
+        Some(known) => Ok(Json(model(known)).into_response()),
+        None => {
+            let message = format!("There is no model of this name here; there are {}.", MODELS.join(", "));
+            Err(Problem::new(StatusCode::NOT_FOUND, ErrorObject::invalid("model_not_found", message).about("model")))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Client secrets: `POST /v1/realtime/client_secrets`, and the two addresses that the beta had for the same.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{RawQuery, Request, State},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Problem, json, key_holder, models};
+use crate::{
+    http::{
+        App,
+        secrets::{Bound, TTL_DEFAULT_S, TTL_S, now_s},
+    },
+    ids::SessionId,
+    protocol::openai::{Dialect, Kind, SessionConfig, wire::session::Session},
+};
+
+#[derive(Deserialize)]
+struct Wanted {
+    expires_after: Option<ExpiresAfter>,
+    session: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct ExpiresAfter {
+    anchor: Option<String>,
+    seconds: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct ClientSecret {
+    value: String,
+    expires_at: u64,
+}
+
+/// Today's answer.
+#[derive(Serialize)]
+struct Made {
+    #[serde(flatten)]
+    secret: ClientSecret,
+    session: Session,
+}
+
+/// The beta's answer.
+#[derive(Serialize)]
+struct MadeBeta {
+    #[serde(flatten)]
+    session: Session,
+    client_secret: ClientSecret,
+}
+
+pub(super) async fn client_secrets(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    key_holder(&app, request.headers(), query.as_deref())?;
+    let wanted: Wanted = json(request).await?;
+    let ttl_s = ttl_s(wanted.expires_after.as_ref(), "expires_after")?;
+    let (secret, session) = make(&app, wanted.session, Kind::Realtime, Dialect::Ga, ttl_s)?;
+    Ok(Json(Made { secret, session }).into_response())
+}
+
+pub(super) async fn sessions(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    beta(&app, query.as_deref(), request, Kind::Realtime).await
+}
+
+pub(super) async fn transcription_sessions(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    beta(&app, query.as_deref(), request, Kind::Transcription).await
+}
+
+/// The body is the session itself; what it may say about the secret stands in `client_secret.expires_after`.
+async fn beta(app: &App, query: Option<&str>, request: Request, kind: Kind) -> Result<Response, Problem> {
+    key_holder(app, request.headers(), query)?;
+    let mut session: Value = json(request).await?;
+    let about_secret = session.as_object_mut().and_then(|session| session.remove("client_secret"));
+    let expires_after = about_secret
+        .and_then(|mut secret| secret.as_object_mut().and_then(|secret| secret.remove("expires_after")))
+        .map(serde_json::from_value::<ExpiresAfter>)
+        .transpose()
+        .map_err(|error| Problem::value("client_secret.expires_after", error.to_string()))?;
+    let ttl_s = ttl_s(expires_after.as_ref(), "client_secret.expires_after")?;
+    let (client_secret, session) = make(app, Some(session), kind, Dialect::Beta, ttl_s)?;
+    Ok(Json(MadeBeta { session, client_secret }).into_response())
+}
+
+/// Checks the session, binds it to a new secret, and tells what it will be.
+fn make(
+    app: &App,
+    session: Option<Value>,
+    kind: Kind,
+    dialect: Dialect,
+    ttl_s: u64,
+) -> Result<(ClientSecret, Session), Problem> {
+    let voices = Arc::clone(&app.voices);
+    let config =
+        SessionConfig::parse(session.as_ref(), kind, models::REALTIME, &app.settings, voices).map_err(Problem::bad)?;
+    let expires_at = now_s() + ttl_s;
+    let value = app.door.secrets.make(Bound { kind: config.kind(), session, expires_at });
+    let id = SessionId::new().to_string().replacen("ses_", "sess_", 1);
+    Ok((ClientSecret { value, expires_at }, config.echo(&id, dialect, None)))
+}
+
+fn ttl_s(wanted: Option<&ExpiresAfter>, param: &str) -> Result<u64, Problem> {
+    if let Some(anchor) = wanted.and_then(|wanted| wanted.anchor.as_deref()).filter(|anchor| *anchor != "created_at") {
+        return Err(Problem::value(&format!("{param}.anchor"), format!("anchor is \"created_at\", not {anchor:?}.")));
+    }
+    let Some(seconds) = wanted.and_then(|wanted| wanted.seconds) else { return Ok(TTL_DEFAULT_S) };
+    u64::try_from(seconds).ok().filter(|seconds| TTL_S.contains(seconds)).ok_or_else(|| {
+        let message = format!("seconds is between {} and {}, not {seconds}.", TTL_S.start(), TTL_S.end());
+        Problem::value(&format!("{param}.seconds"), message)
+    })
+}
