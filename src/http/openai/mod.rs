@@ -18,6 +18,7 @@ use crate::{
 
 mod error;
 mod models;
+mod outgoing;
 mod realtime;
 mod secrets;
 mod speech;

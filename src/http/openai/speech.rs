@@ -3,7 +3,6 @@
 use std::{io, sync::Arc};
 
 use axum::{
-    body::Body,
     extract::{RawQuery, Request, State},
     http::header,
     response::{IntoResponse, Response},
@@ -13,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, admit, json, key_holder};
+use super::{Problem, admit, json, key_holder, outgoing};
 use crate::{
     audio::{AudioChunk, Codec, Format, ogg_opus::OggOpus, wav},
     http::App,
@@ -108,11 +107,9 @@ pub(super) async fn create(
         None => None,
     };
     let chunks = stream::iter(first.map(Ok)).chain(chunks);
-    let pieces = Box::pin(Pieces::new(shape)?.over(chunks)).map(move |piece| {
-        let _until_the_end = &permit;
-        piece
-    });
-    let body = if sse { Body::from_stream(events(pieces, input_chars)) } else { Body::from_stream(plain(pieces)) };
+    let pieces = Pieces::new(shape)?.over(chunks);
+    let body =
+        if sse { outgoing::body(events(pieces, input_chars), permit) } else { outgoing::body(plain(pieces), permit) };
     let kind = if sse { "text/event-stream" } else { shape.content_type() };
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], body).into_response())
 }
