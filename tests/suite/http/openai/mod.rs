@@ -129,7 +129,16 @@ impl Client {
 
     /// Appends audio as a client does: base64 of 16-bit samples at 24 kHz.
     async fn append(&mut self, loud: bool, ms: usize) {
-        let sample = |at: usize| if loud { if at % 2 == 0 { 8_000_i16 } else { -8_000 } } else { 0 };
+        // A tone of 1 kHz: what lies above 8 kHz is gone once it is heard.
+        let sample = |at: usize| {
+            if !loud {
+                0
+            } else if at % 24 < 12 {
+                8_000_i16
+            } else {
+                -8_000
+            }
+        };
         let bytes: Vec<u8> = (0..24 * ms).flat_map(|at| sample(at).to_le_bytes()).collect();
         self.send(json!({ "type": "input_audio_buffer.append", "audio": STANDARD.encode(bytes) })).await;
     }
