@@ -49,7 +49,7 @@ $(COMPAT)/installed: tests/compat/requirements.txt tests/compat/constraints.txt 
 	@echo "installing the clients of tests/compat"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory apt PACKAGES=python3-venv
 	@python3 -m venv --clear $(COMPAT)/venv
-	@$(COMPAT)/venv/bin/pip install -qq --disable-pip-version-check \
+	@$(COMPAT)/venv/bin/pip install -qq --no-compile --disable-pip-version-check \
 	    -r tests/compat/requirements.txt -c tests/compat/constraints.txt
 	@PATH="$(CURDIR)/$(COMPAT)/venv/bin:$$PATH" npm ci --silent --prefix tests/compat/node
 	@touch $@

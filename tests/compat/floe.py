@@ -1,6 +1,8 @@
 """A running Floe: the real binary with its bundled model and voice, on a free port of the loopback."""
 
+import os
 import re
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -17,17 +19,20 @@ class Floe:
     def __init__(self, binary, log, llm, key, flags=()):
         settings = {
             "server.listen": "127.0.0.1:0",
-            "server.keys": key,
+            "server.tls_self_signed_cert": str(self.certificate),
             "agent.engine": "openai",
             "agent.openai.remote.base_url": f"{llm}/v1",
             "agent.openai.model": "fake",
             "stt.model": str(ROOT / "models" / "floe-demo.en.bin"),
         }
         self.log = Path(log)
+        self.certificate = self.log.with_suffix(".pem")
         command = [binary, "serve", *flags]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
-        self._process = subprocess.Popen(command, cwd=self.log.parent, stdin=subprocess.DEVNULL,
+        # The key not as an argument: those everybody on the machine can read.
+        environment = os.environ | {"FLOE_SERVER_KEYS": key}
+        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
                                          stdout=self.log.open("w"), stderr=subprocess.STDOUT)
         self.url = self._wait()
 
@@ -53,8 +58,9 @@ class Floe:
             self._process.kill()
             self.status = None
 
-    def ready(self, context=None):
+    def ready(self):
         """Waits until it takes conversations: the model is loaded."""
+        context = ssl.create_default_context(cafile=str(self.certificate)) if self.url.startswith("https") else None
         deadline = time.monotonic() + START_S
         while True:
             try:

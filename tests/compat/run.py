@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import ssl
 import subprocess
 import sys
 import time
@@ -117,16 +116,14 @@ def main():
     prepare(folder)
     key = f"compat_{secrets.token_hex(12)}"
     chosen = {name: command for name, command in CLIENTS.items() if re.search(args.only, name)}
-    certificate = folder / "certificate.pem"
     with FakeLlm() as llm:
         with (Floe(args.floe, folder / "floe.log", llm.url, key) as plain,
               Floe(args.floe, folder / "floe-tls.log", llm.url, key, ["--tls-self-signed"]) as secure):
             plain.ready()
-            certificate.write_text(ssl.get_server_certificate(tuple(secure.url.removeprefix("https://").split(":"))))
-            secure.ready(ssl.create_default_context(cafile=str(certificate)))
+            secure.ready()
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LIVEKIT_"))}
             environment |= {"FLOE_KEY": key, "FLOE_LLM": llm.url, "FLOE_COMPAT": str(folder), "PYTHONUNBUFFERED": "1",
-                            "NODE_EXTRA_CA_CERTS": str(certificate), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+                            "NODE_EXTRA_CA_CERTS": str(secure.certificate), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
 
             def client(name, command):
                 url = secure.url if "TLS" in name else plain.url

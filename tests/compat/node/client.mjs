@@ -116,7 +116,7 @@ export async function main(conversation, limitMs = 90_000) {
   try {
     await conversation();
   } catch (error) {
-    console.log(`  FAILED: ${error.stack ?? error}`);
+    console.log('  FAILED:', error);
     process.exit(1);
   }
   clearTimeout(limit);
