@@ -17,6 +17,8 @@ class Floe:
     """The server; ends with its `with`."""
 
     def __init__(self, binary, log, llm, key, flags=()):
+        self.log = Path(log)
+        self.certificate = self.log.with_suffix(".pem")
         settings = {
             "server.listen": "127.0.0.1:0",
             "server.tls_self_signed_cert": str(self.certificate),
@@ -25,8 +27,6 @@ class Floe:
             "agent.openai.model": "fake",
             "stt.model": str(ROOT / "models" / "floe-demo.en.bin"),
         }
-        self.log = Path(log)
-        self.certificate = self.log.with_suffix(".pem")
         command = [binary, "serve", *flags]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
