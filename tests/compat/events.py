@@ -53,9 +53,12 @@ def complaints(frame):
         get_server_event_type_adapter().validate_python(json.loads(frame))
     except ValidationError as error:
         yield f"openai-agents: {error}"
+    event = json.loads(frame)
+    if event.get("session", {}).get("type") == "transcription":
+        return  # pipecat has no such sessions.
     try:
         # It has no model for a few events, and passes them over; the timeout is one.
-        if parse_server_event(frame) is None and json.loads(frame)["type"] != "input_audio_buffer.timeout_triggered":
+        if parse_server_event(frame) is None and event["type"] != "input_audio_buffer.timeout_triggered":
             yield "pipecat does not know this event"
     except Exception as error:  # pipecat raises just that.
         yield f"pipecat: {error}"

@@ -159,7 +159,8 @@ async def talk(session, seen, microphone):
 
 async def replay(first):
     """What a reconnection does: another session takes over the history, and knows it."""
-    session = model("livekit_replay").session()
+    model_again = model("livekit_replay")
+    session = model_again.session()
     seen = Session(session)
     await session.update_instructions(f"{MARKER}-replay")
     context = first.copy(exclude_function_call=False)
@@ -186,13 +187,15 @@ async def replay(first):
     await asyncio.gather(*(generation.task for generation in seen.generations))
     check(not seen.errors, f"errors: {seen.errors}")
     await session.aclose()
+    await model_again.aclose()
     step("history replayed into a new session: items at the front, deleted, appended; reply with metadata")
 
 
 async def conversation():
     """Everything in turn."""
     complaints = Complaints()
-    session = model("livekit_model").session()
+    talker = model("livekit_model")
+    session = talker.session()
     seen = Session(session)
     await session.update_instructions(MARKER + " slowly")
     await session.update_tools([get_weather])
@@ -208,6 +211,7 @@ async def conversation():
         step(f"interrupted, truncated, went on; the model is told {client.check_heard(MARKER)!r}")
     history = session.chat_ctx
     await session.aclose()
+    await talker.aclose()
     check(not seen.errors, f"errors: {seen.errors}")
     await replay(history)
     check(not complaints.texts, f"the library complains: {complaints.texts}")

@@ -88,7 +88,10 @@ def said(session, role):
 async def conversation():
     """One session."""
     complaints = Complaints()
-    session = AgentSession(llm=model("livekit_session"), vad=None)
+    realtime = model("livekit_session")
+    # The server finds the turns; nothing here listens beside it, and the loudspeaker cannot pause.
+    turns = {"turn_detection": "realtime_llm", "interruption": {"resume_false_interruption": False}}
+    session = AgentSession(llm=realtime, vad=None, turn_handling=turns)
     ear, loudspeaker = Ear(), Loudspeaker()
     session.input.audio, session.output.audio = ear, loudspeaker
     errors = []
@@ -119,6 +122,7 @@ async def conversation():
         await microphone.say("date")
         await hears("assistant", "today is sunday")
     await asyncio.wait_for(session.aclose(), client.PATIENCE_S)
+    await realtime.aclose()
     check(not errors and not complaints.texts, f"errors {errors}, the library complains: {complaints.texts}")
     step("went on, and closed")
 

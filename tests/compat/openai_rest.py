@@ -65,7 +65,8 @@ async def errors(api):
     try:
         await api.audio.transcriptions.create(model=STT, file=("nothing.wav", b"this is no audio"))
         check(False, "no refusal of a file that is none")
-    except openai.BadRequestError as error:
+    except openai.APIStatusError as error:
+        check(error.status_code == 415, f"status {error.status_code}")
         check(error.type == "invalid_request_error" and error.body["message"], f"body {error.body}")
     try:
         await AsyncOpenAI(base_url=client.URL, api_key="wrong", max_retries=0).models.list()

@@ -36,14 +36,18 @@ CALLS = []
 class Ear(BaseInputTransport):
     """A transport's input whose audio this script supplies."""
 
+    listens = False
+
     async def start(self, frame: StartFrame):
         """Begins to take audio."""
         await super().start(frame)
         await self.set_transport_ready(frame)
+        self.listens = True
 
     async def hear(self, chunk):
-        """Takes a chunk from the microphone."""
-        await self.push_audio_frame(InputAudioRawFrame(audio=chunk, sample_rate=INPUT_RATE, num_channels=1))
+        """Takes a chunk from the microphone; none before the pipeline has started."""
+        if self.listens:
+            await self.push_audio_frame(InputAudioRawFrame(audio=chunk, sample_rate=INPUT_RATE, num_channels=1))
 
 
 class Loudspeaker(BaseOutputTransport):

@@ -123,7 +123,8 @@ def main():
             secure.ready()
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LIVEKIT_"))}
             environment |= {"FLOE_KEY": key, "FLOE_LLM": llm.url, "FLOE_COMPAT": str(folder), "PYTHONUNBUFFERED": "1",
-                            "NODE_EXTRA_CA_CERTS": str(secure.certificate), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+                            "NODE_EXTRA_CA_CERTS": str(secure.certificate), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1",
+                            "LOGURU_LEVEL": "ERROR"}
 
             def client(name, command):
                 url = secure.url if "TLS" in name else plain.url
