@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-web lint fmt deny bench setup setup-test clean
+.PHONY: help run test test-rust test-bare test-web test-compat lint fmt deny bench setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -24,7 +24,7 @@ run: setup ## Build and serve on http://localhost:8080; FLOE_MODEL=base.en make 
 	fi; \
 	exec "$$floe" serve $(ARGS)
 
-test: lint test-rust test-bare test-web deny ## Everything CI runs
+test: lint test-rust test-bare test-web test-compat deny ## Everything CI runs
 	@echo "make test: all parts passed"
 
 test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real sockets
@@ -37,6 +37,22 @@ test-bare: setup-test ## The same without C++: no whisper.cpp
 test-web: ## The page's own tests
 	@command -v node >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=nodejs
 	node --test web-client/test/*.test.js
+
+COMPAT := target/compat
+
+test-compat: setup $(COMPAT)/installed ## Released clients of others, as they are, talk with a running Floe
+	@$(CARGO) build --quiet --bin floe
+	@$(COMPAT)/venv/bin/python tests/compat/run.py --folder $(COMPAT) \
+	    --floe $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/floe
+
+$(COMPAT)/installed: tests/compat/requirements.txt tests/compat/constraints.txt tests/compat/node/package-lock.json
+	@echo "installing the clients of tests/compat"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory apt PACKAGES=python3-venv
+	@python3 -m venv --clear $(COMPAT)/venv
+	@$(COMPAT)/venv/bin/pip install -qq --no-compile --disable-pip-version-check \
+	    -r tests/compat/requirements.txt -c tests/compat/constraints.txt
+	@PATH="$(CURDIR)/$(COMPAT)/venv/bin:$$PATH" npm ci --silent --prefix tests/compat/node
+	@touch $@
 
 lint: setup ## Formatting and lints, warnings are errors
 	$(CARGO) fmt --check
