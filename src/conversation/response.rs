@@ -262,7 +262,7 @@ impl Response {
         }
         outbox.event(Event::Problem { code: "reply_failed", message: "The reply could not be finished." });
         self.cut_open_calls(history, outbox);
-        if self.segmenter.count() == 0 {
+        if self.segmenter.count() == 0 && !self.settings.apology.is_empty() {
             self.script.end_line();
             let apology = Arc::clone(&self.settings.apology);
             self.append(now, &apology, history, outbox);

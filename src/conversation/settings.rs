@@ -73,6 +73,8 @@ pub struct Settings {
     pub turn_mode: TurnMode,
     /// Whether the end of a user turn asks for a reply by itself.
     pub reply_automatically: bool,
+    /// Whether a commit by the client asks for a reply, too, where replies come by themselves.
+    pub reply_to_commits: bool,
     /// Whether speech stops a reply.
     pub barge_in: bool,
     /// Probability from which a frame counts as the beginning of speech.
@@ -157,6 +159,7 @@ impl Default for Settings {
         Self {
             turn_mode: TurnMode::Auto,
             reply_automatically: true,
+            reply_to_commits: true,
             barge_in: true,
             speech_threshold: 0.6,
             silence_threshold: 0.35,

@@ -429,7 +429,8 @@ impl Conversation {
         }
         let is_whole = awaited.reason != StopReason::TooLong || self.settings.turn_mode == TurnMode::Auto;
         let heard = HeardAt { end: voiced_at.min(awaited.ended), endpoint: awaited.ended, transcript: self.now };
-        let answer = if is_whole { Answer::Now } else { Answer::OnRequest };
+        let asks = awaited.reason != StopReason::Committed || self.settings.reply_to_commits;
+        let answer = if is_whole && asks { Answer::Now } else { Answer::OnRequest };
         self.stand(Turn { item, answer, heard: Some(heard) });
         Some(())
     }

@@ -1,6 +1,6 @@
 //! The session as it is in force: OpenAI's view of it, and the settings that follow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -17,6 +17,9 @@ use crate::conversation::{self, ClientCalls, Delivery, Settings, SettingsPatch, 
 
 /// The voice that is told where the server's voice has no name.
 const UNNAMED_VOICE: &str = "default";
+
+/// The shortest idleness that ends a session.
+const IDLE_MIN: Duration = Duration::from_secs(3_600);
 
 /// How the voices that clients ask for are called here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -240,6 +243,11 @@ impl SessionConfig {
     pub(super) fn settings(&self) -> Settings {
         let mut settings = Settings::clone(&self.base);
         settings.delivery = Delivery::AtOnce;
+        settings.reply_to_commits = false;
+        // Clients of this dialect expect to be left alone: only what was forgotten ends for idleness.
+        if !settings.idle_timeout.is_zero() {
+            settings.idle_timeout = settings.idle_timeout.max(IDLE_MIN);
+        }
         settings.client_calls = ClientCalls::EndReply;
         settings.playback_reports = false;
         settings.partials = true;

@@ -227,3 +227,26 @@ fn a_recording_put_in_is_understood_and_answered_only_on_request() {
         "#,
     );
 }
+
+#[test]
+fn a_commit_that_asks_for_nothing_is_answered_on_request() {
+    play(
+        r#"
+        settings reply_to_commits=false
+         1.600 > speech
+         1.696 < SpeechStarted i1 @1.600
+               < StartRecognition u1 from 1.300
+         2.400 > none
+               > commit
+               < SpeechStopped i1 @2.400 Committed
+               < RecognizeTo u1 2.400
+         2.600 > final u1 "what time is it"
+               < CancelRecognition u1
+               < TranscriptFinal i1 "what time is it"
+               < TurnCommitted i1
+         3.000 > ask 1 refuse
+               < ResponseStarted r1 to i1
+               < Generate r1 user"what time is it"
+        "#,
+    );
+}

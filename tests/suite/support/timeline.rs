@@ -456,6 +456,7 @@ fn set(settings: &mut Settings, pair: &str) {
             settings.client_calls = if value == "end" { ClientCalls::EndReply } else { ClientCalls::WithinReply };
         }
         "prompt_after" => settings.prompt_after = Some(duration()),
+        "reply_to_commits" => settings.reply_to_commits = value.parse().unwrap(),
         "reply" => settings.reply_automatically = value.parse().unwrap(),
         "reports" => settings.playback_reports = value.parse().unwrap(),
         "turns" => settings.turn_mode = if value == "manual" { TurnMode::Manual } else { TurnMode::Auto },
