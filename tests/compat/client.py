@@ -136,7 +136,7 @@ class Microphone:
             await asyncio.sleep(max(0, due - time.monotonic()))
 
 
-def main(conversation, limit_s=90):
+def main(conversation, limit_s=150):
     """Runs a client's conversation: exit status 0 if all of it went well."""
 
     async def limited():

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlparse
 STORY = [f"This is part {number}." for number in (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
     "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty")]
+# A question with this is answered with an error of the server.
+BREAK_DOWN = "break down"
 # Under these instructions the story is still being written when it is interrupted; otherwise it is long done by then.
 SLOWLY = "slowly"
 ANSWERS = {
@@ -59,13 +61,17 @@ class Handler(BaseHTTPRequestHandler):
             return self._json(404, {"error": {"message": "only streamed chat completions", "type": "test"}})
         with self.server.lock:
             self.server.asked.append(request)
+        last = request["messages"][-1]
+        if last["role"] == "user" and BREAK_DOWN in last["content"]:
+            return self._json(500, {"error": {"message": "broken down", "type": "server_error", "code": None}})
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
         self.close_connection = True
         try:
-            self._stream(*answer(request["messages"], request.get("tools") or []))
+            limit = request.get("max_tokens") or request.get("max_completion_tokens")
+            self._stream(*answer(request["messages"], request.get("tools") or []), limit)
         except (BrokenPipeError, ConnectionResetError):
             pass  # Interrupted: the server drops the request.
 
@@ -79,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Quiet: what was asked is looked at through `do_GET`."""
 
-    def _stream(self, tool, sentences):
+    def _stream(self, tool, sentences, tokens_max):
         if tool:
             name, arguments = tool
             call = {"index": 0, "id": f"call_{time.monotonic_ns() % 10**12}", "type": "function"}
@@ -87,11 +93,16 @@ class Handler(BaseHTTPRequestHandler):
             text = json.dumps(arguments)
             for piece in (text[:3], text[3:]):
                 self._event({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+        finish, tokens = "tool_calls" if tool else "stop", 0
         for pause, sentence in sentences:
             time.sleep(pause)
             for word in sentence.split():
+                if tokens == tokens_max:
+                    finish = "length"
+                    break
                 self._event({"content": f"{word} "})
-        self._event({}, finish="tool_calls" if tool else "stop")
+                tokens += 1
+        self._event({}, finish=finish)
         self._send({"choices": [], "usage": {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29}})
         self.wfile.write(b"data: [DONE]\n\n")
 

