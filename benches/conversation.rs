@@ -5,7 +5,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use floe::{
     audio::{AudioChunk, AudioPos, FRAME_SAMPLES},
-    conversation::{Command, Conversation, Event, Input, Output, ResponseOptions, Settings, Time, Usage},
+    conversation::{AgentStop, Command, Conversation, Event, Input, Output, Settings, Time, Usage},
     ids::ResponseId,
 };
 
@@ -37,11 +37,11 @@ fn frame(c: &mut Criterion) {
 /// A reply of forty deltas and six seconds of audio, from the request to its end.
 fn whole_reply(conversation: &mut Conversation) -> ResponseId {
     let mut now = Time::ZERO;
-    let mut inputs = vec![Input::ResponseRequested(ResponseOptions::default())];
+    let mut inputs = vec![Input::ResponseRequested(Box::default())];
     let response = ResponseId(1);
     let delta: Arc<str> = Arc::from("and so on it goes. ");
     inputs.extend((0..40).map(|_| Input::ReplyText { response, delta: Arc::clone(&delta) }));
-    inputs.push(Input::ReplyFinished { response, usage: Usage::default() });
+    inputs.push(Input::ReplyFinished { response, usage: Usage::default(), stop: AgentStop::Finished });
     inputs.reverse();
     while let Some(input) = inputs.pop() {
         conversation.handle_input(now, input);

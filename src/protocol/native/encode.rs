@@ -145,14 +145,7 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
         Event::ResponseStarted { response, turn, .. } => {
             ServerMessage::ReplyStarted { reply: response.0, turn: turn.map(|item| item.0) }
         }
-        Event::ResponseRefused { reason, .. } => {
-            let (code, message) = match reason {
-                ResponseRefusal::Busy => ("busy", "Another reply is in progress."),
-                ResponseRefusal::TooMany => ("busy", "Too many replies are in progress."),
-                ResponseRefusal::Leaving => ("going_away", "No further reply is begun."),
-            };
-            ServerMessage::Warning { code: code.to_owned(), message: message.to_owned(), turn: None }
-        }
+        Event::ResponseRefused { reason, .. } => refused(*reason),
         // What these tell is of use only to clients that edit the history, which this dialect does not.
         Event::ItemAdded { .. }
         | Event::ItemRefused { .. }
@@ -170,15 +163,10 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
         Event::ResponseDone { response, status, text, usage, timings } => {
             total.input_tokens += usage.input_tokens;
             total.output_tokens += usage.output_tokens;
-            let (status, reason) = reply_status(*status);
-            ServerMessage::ReplyDone(Box::new(ReplyDone {
-                reply: response.0,
-                status,
-                reason: reason.map(str::to_owned),
-                text: text.to_string(),
-                usage: Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens },
-                latency_ms: latency(timings),
-            }))
+            let usage = Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens };
+            let (reply, (status, reason)) = (response.0, reply_status(*status));
+            let (reason, text, latency_ms) = (reason.map(str::to_owned), text.to_string(), latency(timings));
+            ServerMessage::ReplyDone(Box::new(ReplyDone { reply, status, reason, text, usage, latency_ms }))
         }
         Event::ToolCallRequested { response, call, name, arguments, .. } => ServerMessage::ToolCall {
             call: call_id(*call),
@@ -195,6 +183,15 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
         },
         Event::Ended(reason) => ServerMessage::Ended { reason: close_reason(*reason).to_owned(), usage: *total },
     })
+}
+
+fn refused(reason: ResponseRefusal) -> ServerMessage {
+    let (code, message) = match reason {
+        ResponseRefusal::Busy => ("busy", "Another reply is in progress."),
+        ResponseRefusal::TooMany => ("busy", "Too many replies are in progress."),
+        ResponseRefusal::Leaving => ("going_away", "No further reply is begun."),
+    };
+    ServerMessage::Warning { code: code.to_owned(), message: message.to_owned(), turn: None }
 }
 
 const fn stop_reason(reason: StopReason) -> &'static str {
