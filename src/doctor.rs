@@ -34,6 +34,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     }
     if matches!(config.tts.engine, Engine::Auto | Engine::Piper) {
         findings.push(neural_voice(&config.tts));
+        findings.push(neural_runtime(&config.tts));
     }
     findings.push(address(&config.server.listen));
     findings
@@ -99,6 +100,16 @@ fn neural_voice(config: &tts::Config) -> Finding {
         },
         fix: "Put a Piper voice (NAME.onnx and NAME.onnx.json) into tts.piper.folder, or set tts.engine = \"espeak\"."
             .into(),
+    }
+}
+
+fn neural_runtime(config: &tts::Config) -> Finding {
+    let runtime = tts::neural_runtime(config);
+    Finding {
+        name: "voice runtime",
+        ok: runtime.is_ok(),
+        found: runtime.unwrap_or_else(|error| error.message),
+        fix: "Get the library again (see Voices in docs/operations.md), or set tts.piper.runtime = \"rten\".".into(),
     }
 }
 
