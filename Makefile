@@ -11,6 +11,8 @@ APT_BUILD := build-essential cmake pkg-config
 APT_RUN := espeak-ng
 # Everything `make run` needs beside cargo, as commands: quicker to ask for than packages.
 COMMANDS := cc c++ cmake espeak-ng
+# The version that tests load.
+ONNXRUNTIME := 1.23.2
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +79,19 @@ setup: ## Install what building and running need
 
 setup-test:
 	@command -v cargo-nextest >/dev/null || { echo "installing cargo-nextest"; $(CARGO) install cargo-nextest --locked --quiet; }
+	@[ -e target/onnxruntime/libonnxruntime.so.$(ONNXRUNTIME) ] || $(MAKE) --no-print-directory onnxruntime
+
+# The library alone, out of the wheel: what tests of neural voices load.
+.PHONY: onnxruntime
+onnxruntime:
+	@python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory apt PACKAGES="python3 python3-pip"
+	@echo "getting onnxruntime $(ONNXRUNTIME)"
+	@rm -rf target/onnxruntime target/onnxruntime.part && mkdir -p target/onnxruntime.part
+	@python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	    --dest target/onnxruntime.part onnxruntime==$(ONNXRUNTIME)
+	@cd target/onnxruntime.part && python3 -m zipfile --extract onnxruntime-*.whl wheel
+	@mkdir target/onnxruntime.part/lib && mv target/onnxruntime.part/wheel/onnxruntime/capi/libonnxruntime.so.* target/onnxruntime.part/lib/
+	@mv target/onnxruntime.part/lib target/onnxruntime && rm -rf target/onnxruntime.part
 
 .PHONY: apt
 apt:

@@ -35,6 +35,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     }
     if matches!(config.tts.engine, Engine::Auto | Engine::Piper) {
         findings.push(neural_voice(&config.tts));
+        findings.push(neural_runtime(&config.tts));
     }
     findings.push(address(&config.server.listen));
     findings
@@ -104,6 +105,16 @@ fn neural_voice(config: &tts::Config) -> Finding {
             Err(error) => error.message,
         },
         fix: "Get a voice with `floe models fetch en_US-lessac-medium`, or set tts.engine = \"espeak\".".into(),
+    }
+}
+
+fn neural_runtime(config: &tts::Config) -> Finding {
+    let runtime = tts::neural_runtime(config);
+    Finding {
+        name: "voice runtime",
+        ok: runtime.is_ok(),
+        found: runtime.unwrap_or_else(|error| error.message),
+        fix: "Get the library again (see Voices in docs/operations.md), or set tts.piper.runtime = \"rten\".".into(),
     }
 }
 

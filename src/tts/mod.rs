@@ -206,6 +206,18 @@ pub fn neural_voice(config: &Config) -> Result<Option<String>, Error> {
     if config.engine == Engine::Piper { piper(config).map(|_| None) } else { Ok(None) }
 }
 
+/// Which runtime computes Piper's voices, in a few words; an error says why it cannot. Blocks. For `floe doctor`.
+#[cfg(feature = "piper")]
+pub fn neural_runtime(config: &Config) -> Result<String, Error> {
+    piper::runtime(&config.piper)
+}
+
+/// As above; this build has no Piper, so nothing has to.
+#[cfg(not(feature = "piper"))]
+pub fn neural_runtime(_: &Config) -> Result<String, Error> {
+    Ok("not needed: this build has no Piper".into())
+}
+
 /// Makes the text of every segment speakable before the engine sees it: the one place where that happens.
 struct Speakable {
     engine: Arc<dyn TextToSpeech>,

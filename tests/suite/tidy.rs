@@ -48,6 +48,8 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("earshot", &["vad"]),
     ("rten", &["tts"]),
     ("rten_tensor", &["tts"]),
+    ("ort", &["tts"]),
+    ("libloading", &["tts"]),
     ("icu_normalizer", &["tts"]),
     ("figment", &["config"]),
     ("clap", &["main", "models", "replay", "caller", "bin"]),

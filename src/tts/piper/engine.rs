@@ -3,13 +3,13 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::{FutureExt as _, StreamExt as _, future, stream::BoxStream};
-use rten::ThreadPool;
 
 use super::{
     Config,
     graph::Scales,
     kernel::PiperKernel,
     phonemes::Phonemizer,
+    runtime::{self, Chosen},
     stream::{self, Utterance},
     voice::Voice,
 };
@@ -30,6 +30,7 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) phonemizer: Phonemizer,
     pub(super) workers: Handle<PiperKernel>,
+    pub(super) runtime: Chosen,
     /// Speaks unless a session asks for another; its own speaker is the configured one.
     first: Arc<Voice>,
     speaker: i32,
@@ -59,21 +60,27 @@ impl Piper {
         };
         let speaker = first.speaker(&config.speaker)?;
         let first = Arc::new(first);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = if config.workers == 0 { cores.div_ceil(2) } else { config.workers };
-        let threads = if config.threads == 0 { workers } else { config.threads };
-        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        let (workers, threads) = runtime::sizes(config);
+        let runtime = runtime::choose(config)?;
         let sizes = Sizes { workers, finals: config.queue, partials: 0 };
         let kernel = {
-            let first = Arc::clone(&first);
-            move || Ok(PiperKernel::new(Arc::clone(&first), Arc::clone(&pool)))
+            let (first, runtime) = (Arc::clone(&first), runtime.clone());
+            move || Ok(PiperKernel::new(Arc::clone(&first), runtime.clone()))
         };
         let workers = Handle::start("piper", sizes, kernel)?;
-        tracing::info!(voice = first.name, language = first.language, rate_hz = first.rate_hz, threads, "voice ready");
+        tracing::info!(
+            voice = first.name,
+            language = first.language,
+            rate_hz = first.rate_hz,
+            runtime = runtime.name(),
+            threads,
+            "voice ready"
+        );
         let inner = Inner {
             config: config.clone(),
             phonemizer: Phonemizer::new(espeak.clone()),
             workers,
+            runtime,
             first,
             speaker,
             others: voices.into_iter().map(Arc::new).collect(),

@@ -1,11 +1,13 @@
-//! A voice's graph on rten: what goes in, what comes out, and that both are as Piper's are.
+//! A voice's graph: what goes in, what comes out, and that both are as Piper's are, whoever computes it.
 
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{fs::File, io::BufReader, path::Path};
 
-use rten::{DataType, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueType};
-use rten_tensor::{NdTensor, prelude::*};
-
-use super::envelope;
+#[cfg(feature = "onnxruntime")]
+use super::on_onnxruntime;
+use super::{
+    envelope, on_rten,
+    runtime::{Chosen, Stop},
+};
 
 /// What goes in besides the phonemes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,88 +20,78 @@ pub(super) struct Scales {
     pub(super) noise_w: f32,
 }
 
-/// A loaded graph and its ends.
-pub(super) struct Graph {
-    model: Model,
-    input: NodeId,
-    input_lengths: NodeId,
-    scales: NodeId,
-    speaker: Option<NodeId>,
-    output: NodeId,
+/// A loaded graph, and who computes it.
+pub(super) enum Graph {
+    Rten(Box<on_rten::Graph>),
+    #[cfg(feature = "onnxruntime")]
+    OnnxRuntime(on_onnxruntime::Graph),
 }
 
 impl Graph {
     /// Loads and checks. Errors are in words and do not name the file. Blocks.
-    pub(super) fn load(path: &Path, several_speakers: bool) -> Result<Self, String> {
+    pub(super) fn load(path: &Path, several_speakers: bool, runtime: &Chosen) -> Result<Self, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
         let bytes = file.metadata().map_err(|error| error.to_string())?.len();
         envelope::check(BufReader::new(file), bytes)?;
-        let model = ModelOptions::with_all_ops()
-            .load_file(path)
-            .map_err(|error| format!("it cannot be loaded (damaged, incomplete, or no ONNX file?): {error}"))?;
-        let mut ends = [None; 4];
-        for id in model.input_ids() {
-            let name = model.node_info(*id).and_then(|node| node.name().map(str::to_owned)).unwrap_or_default();
-            match INPUTS.iter().position(|(known, _)| *known == name) {
-                Some(at) => ends[at] = Some(*id),
-                None => return Err(format!("it wants {name:?}, which Piper's voices do not; is it one of Piper's?")),
+        Ok(match runtime {
+            Chosen::Rten(threads) => Self::Rten(Box::new(on_rten::Graph::load(path, several_speakers, threads)?)),
+            #[cfg(feature = "onnxruntime")]
+            Chosen::OnnxRuntime(loaded) => {
+                Self::OnnxRuntime(on_onnxruntime::Graph::load(path, several_speakers, loaded)?)
             }
-        }
-        for (id, (name, kind)) in ends.iter().zip(INPUTS) {
-            let found = id.and_then(|id| model.node_info(id)).and_then(|node| node.dtype());
-            if found.is_some_and(|found| found != ValueType::Tensor(*kind)) {
-                return Err(format!("its input {name:?} is of another type than that of Piper's voices"));
-            }
-        }
-        let [Some(input), Some(input_lengths), Some(scales), speaker] = ends else {
-            let missing = INPUTS.iter().zip(ends).find(|(_, id)| id.is_none()).map_or("", |((name, _), _)| *name);
-            return Err(format!("it has no input {missing:?}, which all of Piper's voices have"));
-        };
-        if several_speakers && speaker.is_none() {
-            return Err("its json has several speakers, but the graph takes none (no input \"sid\")".into());
-        }
-        let output = *model.output_ids().first().ok_or("it has no output")?;
-        Ok(Self { model, input, input_lengths, scales, speaker, output })
+        })
     }
 
-    /// Speaks: ids to samples. Cannot be stopped on the way: rten runs a graph to its end. Blocks on the threads of `pool`.
-    pub(super) fn run(
-        &self,
-        ids: &[i32],
-        scales: Scales,
-        speaker: i32,
-        pool: &Arc<ThreadPool>,
-    ) -> Result<Vec<f32>, String> {
-        let length = i32::try_from(ids.len()).map_err(|_| "too many phonemes")?;
-        let ids = NdTensor::from_data([1, ids.len()], ids.to_vec());
-        let scales = NdTensor::from([scales.noise, scales.length, scales.noise_w]);
-        let mut inputs = vec![
-            (self.input, ids.into()),
-            (self.input_lengths, NdTensor::from([length]).into()),
-            (self.scales, scales.into()),
-        ];
-        if let Some(id) = self.speaker {
-            inputs.push((id, NdTensor::from([speaker]).into()));
-        }
-        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(pool)));
-        let [output] =
-            self.model.run_n(inputs, [self.output], Some(options)).map_err(|error| format!("it broke: {error}"))?;
-        let Value::FloatTensor(speech) = output else {
-            return Err("what comes out of it are no samples".into());
-        };
-        // [1, 1, samples] or [1, 1, 1, samples]
-        let shape = speech.shape();
-        match shape {
-            [before @ .., _] if before.iter().all(|size| *size == 1) => Ok(speech.to_vec()),
-            shape => Err(format!("what comes out of it has the shape {shape:?}, not [1, 1, 1, samples]")),
+    /// Speaks: ids to samples. Blocks. ONNX Runtime ends between two operators once `stop` says so, and fails then; rten
+    /// runs a graph to its end.
+    #[cfg_attr(not(feature = "onnxruntime"), expect(unused_variables, reason = "rten cannot be stopped"))]
+    pub(super) fn run(&self, ids: &[i32], scales: Scales, speaker: i32, stop: &Stop) -> Result<Vec<f32>, String> {
+        match self {
+            Self::Rten(graph) => graph.run(ids, scales, speaker),
+            #[cfg(feature = "onnxruntime")]
+            Self::OnnxRuntime(graph) => graph.run(ids, scales, speaker, stop),
         }
     }
 }
 
-/// What Piper's voices take. rten keeps 64-bit integers as 32-bit ones. The last is only there with several speakers.
-const INPUTS: &[(&str, DataType); 4] = &[
-    ("input", DataType::Int32),
-    ("input_lengths", DataType::Int32),
-    ("scales", DataType::Float),
-    ("sid", DataType::Int32),
-];
+/// What an input holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Integers,
+    Floats,
+    Others,
+}
+
+/// What Piper's voices take. The last is only there with several speakers.
+pub(super) const INPUTS: &[(&str, Kind); 4] =
+    &[("input", Kind::Integers), ("input_lengths", Kind::Integers), ("scales", Kind::Floats), ("sid", Kind::Integers)];
+
+/// Whether a graph with these inputs (the kind is `None` where the file does not say it) is one of Piper's; if it is, where
+/// in `inputs` each of [`INPUTS`] is.
+pub(super) fn ends(inputs: &[(String, Option<Kind>)], several_speakers: bool) -> Result<[Option<usize>; 4], String> {
+    let mut ends = [None; 4];
+    for (index, (name, kind)) in inputs.iter().enumerate() {
+        let Some(at) = INPUTS.iter().position(|(known, _)| known == name) else {
+            return Err(format!("it wants {name:?}, which Piper's voices do not; is it one of Piper's?"));
+        };
+        if kind.is_some_and(|kind| kind != INPUTS[at].1) {
+            return Err(format!("its input {name:?} is of another type than that of Piper's voices"));
+        }
+        ends[at] = Some(index);
+    }
+    if let Some((name, _)) = INPUTS.iter().zip(ends).take(3).find(|(_, end)| end.is_none()).map(|(input, _)| input) {
+        return Err(format!("it has no input {name:?}, which all of Piper's voices have"));
+    }
+    if several_speakers && ends[3].is_none() {
+        return Err("its json has several speakers, but the graph takes none (no input \"sid\")".into());
+    }
+    Ok(ends)
+}
+
+/// Whether samples of this shape are one run's: [1, 1, samples] or [1, 1, 1, samples].
+pub(super) fn check_shape<N: Copy + PartialEq + From<bool> + std::fmt::Debug>(shape: &[N]) -> Result<(), String> {
+    match shape {
+        [before @ .., _] if before.iter().all(|size| *size == N::from(true)) => Ok(()),
+        shape => Err(format!("what comes out of it has the shape {shape:?}, not [1, 1, 1, samples]")),
+    }
+}

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use rten::ThreadPool;
-
 use super::{
     graph::Scales,
     ids,
+    runtime::{Chosen, Stop},
     voice::{Inference, Voice},
 };
 use crate::{
@@ -23,19 +22,21 @@ pub(super) struct Job {
     pub(super) ids: Vec<i32>,
     pub(super) scales: Scales,
     pub(super) speaker: i32,
+    /// Ends it while it is computed.
+    pub(super) stop: Stop,
 }
 
 /// One worker.
 pub(super) struct PiperKernel {
     /// Loaded and tried before anybody waits for it; others are loaded by the first job that needs them.
     first: Arc<Voice>,
-    threads: Arc<ThreadPool>,
+    runtime: Chosen,
 }
 
 impl PiperKernel {
-    /// A worker that computes on `threads` threads (shared by all workers of the engine, so that they are bounded).
-    pub(super) fn new(first: Arc<Voice>, threads: Arc<ThreadPool>) -> Self {
-        Self { first, threads }
+    /// A worker that lets `runtime` compute (shared by all workers of the engine, so that its threads are bounded).
+    pub(super) fn new(first: Arc<Voice>, runtime: Chosen) -> Self {
+        Self { first, runtime }
     }
 }
 
@@ -51,22 +52,24 @@ impl Kernel for PiperKernel {
         let Inference { noise_scale, length_scale, noise_w } = voice.inference;
         let scales = Scales { noise: noise_scale, length: length_scale, noise_w };
         let speaker = voice.speaker("")?;
-        self.run(Job { voice, ids, scales, speaker }, &AbortFlag::default()).map(drop)
+        self.run(Job { voice, ids, scales, speaker, stop: Stop::default() }, &AbortFlag::default()).map(drop)
     }
 
-    /// Looks at `abort` before it begins and after: rten cannot be stopped in the middle of a graph.
+    /// Looks at `abort` before it begins and after. What ends it in between is `Job::stop`, where the runtime can.
     fn run(&mut self, job: Job, abort: &AbortFlag) -> Result<Vec<f32>, Error> {
-        let Job { voice, ids, scales, speaker } = job;
+        let Job { voice, ids, scales, speaker, stop } = job;
         let cancelled = || Error::new(ErrorKind::Cancelled, "nobody waits for this any more");
         if abort.is_set() {
             return Err(cancelled());
         }
         let broken = |what: &dyn std::fmt::Display| Error { kind: ErrorKind::Broken, ..voice.wrong(what) };
-        let graph = voice.graph()?;
-        let mut speech = graph.run(&ids, scales, speaker, &self.threads).map_err(|what| broken(&what))?;
+        let graph = voice.graph(&self.runtime)?;
+        let speech = graph.run(&ids, scales, speaker, &stop);
+        // First: a run that was stopped fails.
         if abort.is_set() {
             return Err(cancelled());
         }
+        let mut speech = speech.map_err(|what| broken(&what))?;
         if speech.len() > SPEECH_S_MAX * voice.rate_hz as usize {
             return Err(broken(&"it does not stop speaking"));
         }

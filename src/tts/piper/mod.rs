@@ -2,15 +2,17 @@
 //!
 //! A segment is cut into clauses; espeak-ng makes phonemes of them; the voice's graph makes samples of those, on threads of
 //! [`crate::compute`] that nothing else uses. The first clause is heard while the second one is being made. Dropping a stream
-//! kills espeak-ng and takes what waits out of the queue; the clause that is being computed is computed to its end, since
-//! rten cannot stop inside a graph, and then thrown away: so a worker is lost to others for one clause at most.
+//! kills espeak-ng, takes what waits out of the queue, and ends the clause that is being computed if ONNX Runtime computes it.
+//! rten cannot stop inside a graph: it computes it to its end, which is then thrown away, so a worker is lost to others for
+//! one clause at most.
 //!
 //! What it rests on: the graphs are VITS as Piper exports it (opset 15), with the inputs `input`, `input_lengths`, `scales`
 //! and, with several speakers, `sid`. rten 0.27 runs all of their operators: seen with graphs of Piper's own export code and
 //! its medium and high architectures, with random weights, with one speaker and with four. `RandomNormalLike` comes with its
-//! feature `random`. rten's own Piper example says no more than that it works. ONNX Runtime 1.23 is quicker on the same
-//! graphs and one thread (0.07 against 0.4 s of work per second of speech for medium, 0.5 against 1.3 for high; 84 % of rten's
-//! time are its convolutions), at the price of a native library.
+//! feature `random`. rten's own Piper example says no more than that it works. ONNX Runtime 1.23 and 1.32 are quicker on the
+//! same graphs and one thread (0.06 against 0.2 s of processor time per second of speech for medium, 0.4 against 1.4 for high;
+//! 84 % of rten's time are its convolutions), at the price of a native library: so it computes where that library is installed, found at run
+//! time, and rten everywhere else.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +28,16 @@ mod graph;
 mod ids;
 #[cfg(feature = "piper")]
 mod kernel;
+#[cfg(feature = "onnxruntime")]
+mod library;
+#[cfg(feature = "onnxruntime")]
+mod on_onnxruntime;
+#[cfg(feature = "piper")]
+mod on_rten;
 #[cfg(feature = "piper")]
 mod phonemes;
+#[cfg(feature = "piper")]
+mod runtime;
 #[cfg(feature = "piper")]
 mod stream;
 #[cfg(feature = "piper")]
@@ -38,6 +48,25 @@ use engine::Inner;
 #[cfg(feature = "piper")]
 pub use engine::Piper;
 
+/// Who computes the graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// ONNX Runtime if its library is installed, else rten.
+    Auto,
+    /// rten: part of Floe.
+    Rten,
+    /// ONNX Runtime: several times quicker, from a library that the user installs.
+    Onnxruntime,
+}
+
+/// For `floe doctor`: which runtime computes the voices, with its version and place, or how to get the quicker one. Loads
+/// the library; blocks for a moment. An error says why the one that is there, or that is asked for, cannot be used.
+#[cfg(feature = "piper")]
+pub fn runtime(config: &Config) -> Result<String, crate::engine::Error> {
+    runtime::describe(config)
+}
+
 /// How Piper's voices sound.
 #[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -46,6 +75,10 @@ pub struct Config {
     pub voice: String,
     /// Folder of the voices that sessions can choose from, by name or by their language.
     pub folder: String,
+    /// Who computes the voices: `onnxruntime` (several times quicker; its library must be installed), `rten` (part of Floe) or `auto` (`onnxruntime` if its library is there, else `rten`).
+    pub runtime: Runtime,
+    /// ONNX Runtime's library, `libonnxruntime.so`, or its folder; empty = looked for in `onnxruntime` below `tts.piper.folder`, there, and in the system's library folders.
+    pub onnxruntime_library: String,
     /// Speaker of a voice that has several, by name or number; empty = the voice's own choice.
     pub speaker: String,
     /// How much the sound varies, 0 to 4; none = as the voice says.
@@ -75,6 +108,8 @@ impl Default for Config {
         Self {
             voice: String::new(),
             folder: "models".into(),
+            runtime: Runtime::Auto,
+            onnxruntime_library: String::new(),
             speaker: String::new(),
             noise_scale: None,
             length_scale: None,

@@ -37,7 +37,7 @@ pub(super) struct Utterance {
 }
 
 /// Speaks. Nothing happens before the first poll. Dropping it kills espeak-ng, takes the group that waits out of the queue,
-/// and leaves the group that is being computed to its end.
+/// and ends the group that is being computed (ONNX Runtime) or leaves it to its end (rten).
 pub(super) fn speech(inner: Arc<Inner>, utterance: Utterance) -> BoxStream<'static, Result<Samples, Error>> {
     let pieces = async move {
         let rate_hz = utterance.voice.rate_hz;
@@ -77,11 +77,15 @@ async fn speak(
         let result = if ids.ids.is_empty() {
             Ok(Vec::new())
         } else {
+            // Declared first, dropped last: the job is seen to be unwanted before it is ended.
+            let stop = inner.runtime.stop();
+            let _ends = stop.on_drop();
             let job = Job {
                 voice: Arc::clone(&utterance.voice),
                 ids: ids.ids,
                 scales: utterance.scales,
                 speaker: utterance.speaker,
+                stop,
             };
             // The first words are waited for; later ones only when those before them have been heard.
             let within = Duration::from_millis(inner.config.deadline_ms) + spoken;

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{graph::Graph, ids};
+use super::{graph::Graph, ids, runtime::Chosen};
 use crate::engine::{Error, ErrorKind};
 
 /// Longest `.onnx.json` that is read, in bytes; real ones have 5 to 30 kB.
@@ -194,13 +194,13 @@ impl Voice {
         primary(&self.language).eq_ignore_ascii_case(primary(tag))
     }
 
-    /// The graph; loaded now if it has not been. Blocks for a fraction of a second then: for workers, not for tasks.
-    pub(super) fn graph(&self) -> Result<&Graph, Error> {
+    /// The graph; loaded now for `runtime` (the engine's only one) if it has not been. Blocks for a fraction of a second then: for workers, not for tasks.
+    pub(super) fn graph(&self, runtime: &Chosen) -> Result<&Graph, Error> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(graph) = self.graph.get() {
             return Ok(graph);
         }
-        let graph = Graph::load(&self.path, self.speakers > 1).map_err(|what| self.wrong(&what))?;
+        let graph = Graph::load(&self.path, self.speakers > 1, runtime).map_err(|what| self.wrong(&what))?;
         Ok(self.graph.get_or_init(|| graph))
     }
 

@@ -5,6 +5,8 @@ use prost::Message;
 /// Element types, as ONNX numbers them.
 pub(crate) const FLOAT: i32 = 1;
 pub(crate) const INT64: i32 = 7;
+#[cfg(feature = "onnxruntime")]
+pub(crate) const BOOL: i32 = 9;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Model {
@@ -52,13 +54,15 @@ pub(crate) struct Node {
     pub(crate) attributes: Vec<Attribute>,
 }
 
-/// An attribute with one whole number.
+/// An attribute with one whole number or a graph.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Attribute {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
     #[prost(int64, tag = "3")]
     pub(crate) number: i64,
+    #[prost(message, optional, tag = "6")]
+    pub(crate) graph: Option<Graph>,
     #[prost(int32, tag = "20")]
     pub(crate) kind: i32,
 }
@@ -128,7 +132,8 @@ pub(crate) fn value(name: &str, element: i32, dimensions: &[&str]) -> Value {
 /// An operator, its inputs, its output.
 pub(crate) fn node(operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, i64)]) -> Node {
     let inputs = inputs.iter().map(|name| (*name).to_owned()).collect();
-    let attribute = |(name, number): &(&str, i64)| Attribute { name: (*name).to_owned(), number: *number, kind: 2 };
+    let attribute =
+        |(name, number): &(&str, i64)| Attribute { name: (*name).to_owned(), number: *number, graph: None, kind: 2 };
     Node {
         inputs,
         outputs: vec![output.into()],
@@ -136,6 +141,15 @@ pub(crate) fn node(operator: &str, inputs: &[&str], output: &str, attributes: &[
         operator: operator.into(),
         attributes: attributes.iter().map(attribute).collect(),
     }
+}
+
+/// Repeats `body` (inputs: round, go on, value; outputs: go on, value) `rounds` times, beginning with `value`.
+#[cfg(feature = "onnxruntime")]
+pub(crate) fn repeated(body: Graph, rounds: &str, value: &str, output: &str) -> Node {
+    // No second input: the first one alone says when it ends.
+    let mut node = node("Loop", &[rounds, "", value], output, &[]);
+    node.attributes = vec![Attribute { name: "body".into(), number: 0, graph: Some(body), kind: 5 }];
+    node
 }
 
 /// One float.

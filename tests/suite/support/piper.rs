@@ -142,6 +142,34 @@ pub(crate) fn parts(speakers: bool) -> (Vec<Node>, Vec<Value>) {
     (nodes, inputs)
 }
 
+/// A graph like [`graph`] that takes years where the length scale is above 3: a quarter of the normal speed.
+#[cfg(feature = "onnxruntime")]
+pub(crate) fn endless_graph() -> Vec<u8> {
+    let (mut nodes, inputs) = parts(false);
+    let at = nodes.iter().position(|node| node.outputs == ["length_small"]).unwrap();
+    nodes[at].outputs = vec!["length_first".into()];
+    nodes[at].name = "length_first".into();
+    let around = |body: Vec<Node>| onnx::Graph {
+        nodes: body,
+        name: "body".into(),
+        constants: Vec::new(),
+        inputs: vec![value("round", INT64, &[]), value("go_on", onnx::BOOL, &[]), value("before", FLOAT, &["1"])],
+        outputs: vec![value("go_on_then", onnx::BOOL, &[]), value("after", FLOAT, &["1"])],
+    };
+    let body = around(vec![node("Identity", &["go_on"], "go_on_then", &[]), node("Abs", &["before"], "after", &[])]);
+    let rounds = [
+        node("Gather", &["scales", "second"], "length_scale", &[]),
+        node("Sub", &["length_scale", "three"], "too_long", &[]),
+        node("Relu", &["too_long"], "excess", &[]),
+        node("Mul", &["excess", "of_rounds"], "rounds_float", &[]),
+        node("Cast", &["rounds_float"], "rounds_row", &[("to", i64::from(INT64))]),
+        node("Reshape", &["rounds_row", "shape_of_one"], "rounds", &[]),
+        onnx::repeated(body, "rounds", "length_first", "length_small"),
+    ];
+    nodes.splice(at + 1..at + 1, rounds);
+    file(nodes, inputs)
+}
+
 /// The file of a graph with these nodes and inputs.
 pub(crate) fn file(nodes: Vec<Node>, inputs: Vec<Value>) -> Vec<u8> {
     let constants = vec![
@@ -151,6 +179,10 @@ pub(crate) fn file(nodes: Vec<Node>, inputs: Vec<Value>) -> Vec<u8> {
         float("of_ids", 256.0),
         float("of_length", 1024.0),
         float("of_scales", 64.0),
+        float("three", 3.0),
+        float("of_rounds", 1e15),
+        integers("second", &[1]),
+        integers("shape_of_one", &[1]),
         integers("nobody", &[-1]),
         integers("first_axis", &[0]),
         integers("last_axis", &[2]),

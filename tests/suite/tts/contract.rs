@@ -28,7 +28,7 @@ async fn engines() -> Vec<(&'static str, Shared, Server)> {
             engine: kind,
             openai: server.config(),
             #[cfg(feature = "piper")]
-            piper: super::piper::config(folder.path()),
+            piper: super::piper::config(folder.path(), floe::tts::piper::Runtime::Rten),
             ..Config::default()
         };
         all.push((name, engine(&config).unwrap(), server));

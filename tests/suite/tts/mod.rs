@@ -12,6 +12,8 @@ use futures_util::StreamExt as _;
 mod cache;
 mod contract;
 mod espeak;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
 mod openai;
 #[cfg(feature = "piper")]
 mod piper;

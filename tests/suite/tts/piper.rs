@@ -11,7 +11,7 @@ use floe::{
     engine::ErrorKind,
     tts::{
         Config, Engine, Segment, TextToSpeech, espeak,
-        piper::{self, Piper},
+        piper::{self, Piper, Runtime},
     },
 };
 use futures_util::StreamExt as _;
@@ -34,8 +34,57 @@ pub(super) fn folder(speakers: i32) -> TempDir {
     folder
 }
 
-pub(super) fn config(folder: &Path) -> piper::Config {
-    piper::Config { folder: folder.display().to_string(), workers: 1, ..piper::Config::default() }
+/// Voices in `folder`, computed by `runtime`; ONNX Runtime's library is the one that `make setup-test` fetched.
+pub(super) fn config(folder: &Path, runtime: Runtime) -> piper::Config {
+    let onnxruntime_library = if runtime == Runtime::Onnxruntime { library() } else { String::new() };
+    let folder = folder.display().to_string();
+    piper::Config { folder, runtime, onnxruntime_library, workers: 1, ..piper::Config::default() }
+}
+
+/// The folder of ONNX Runtime's library.
+pub(super) fn library() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnxruntime");
+    let there = fs::read_dir(&folder).is_ok_and(|mut files| files.next().is_some());
+    assert!(there, "{} has no ONNX Runtime: run `make setup-test`", folder.display());
+    folder.display().to_string()
+}
+
+/// Runs tests on each runtime.
+macro_rules! on_both {
+    ($($name:ident $($wait:ident)?;)*) => {
+        mod on_rten {
+            $(on_both!(@one $name $($wait)?, Rten);)*
+        }
+        #[cfg(feature = "onnxruntime")]
+        mod on_onnxruntime {
+            $(on_both!(@one $name $($wait)?, Onnxruntime);)*
+        }
+    };
+    (@one $name:ident wait, $runtime:ident) => {
+        #[tokio::test]
+        async fn $name() {
+            super::$name(super::Runtime::$runtime).await;
+        }
+    };
+    (@one $name:ident, $runtime:ident) => {
+        #[test]
+        fn $name() {
+            super::$name(super::Runtime::$runtime);
+        }
+    };
+}
+
+on_both! {
+    words_become_the_ids_that_piper_makes_of_them wait;
+    settings_and_speed_reach_the_graph wait;
+    speakers_are_chosen_by_name_and_number wait;
+    unknown_phonemes_are_left_out wait;
+    clusters_and_letters_are_spoken_where_a_voice_wants_them wait;
+    the_first_clause_is_heard_while_the_last_one_is_not_yet_made wait;
+    a_dropped_stream_ends_what_it_began wait;
+    voices_are_found_by_language_and_name wait;
+    bad_files_say_what_is_wrong_and_what_to_do;
+    a_json_that_lies_is_refused;
 }
 
 fn load(config: &piper::Config) -> Piper {
@@ -49,10 +98,9 @@ async fn given(engine: &dyn TextToSpeech, segment: Segment) -> Vec<Heard> {
     heard(&joined(&pieces))
 }
 
-#[tokio::test]
-async fn words_become_the_ids_that_piper_makes_of_them() {
+async fn words_become_the_ids_that_piper_makes_of_them(runtime: Runtime) {
     let folder = folder(1);
-    let engine = load(&config(folder.path()));
+    let engine = load(&config(folder.path(), runtime));
     // From `espeak-ng -q --ipa -v en-us` 1.51: həlˈoʊ, wˈɜːld, tˈɛst, mˈaɪ (the last two stand in Piper's own tests, too).
     let table: &[(&str, &[i32])] = &[
         ("Hello, world.", &[20, 59, 24, 120, 27, 100, 8, 3, 35, 120, 62, 122, 24, 17, 10]),
@@ -70,11 +118,14 @@ async fn words_become_the_ids_that_piper_makes_of_them() {
     }
 }
 
-#[tokio::test]
-async fn settings_and_speed_reach_the_graph() {
+async fn settings_and_speed_reach_the_graph(runtime: Runtime) {
     let folder = folder(1);
-    let own =
-        piper::Config { noise_scale: Some(0.5), length_scale: Some(1.5), noise_w: Some(0.25), ..config(folder.path()) };
+    let own = piper::Config {
+        noise_scale: Some(0.5),
+        length_scale: Some(1.5),
+        noise_w: Some(0.25),
+        ..config(folder.path(), runtime)
+    };
     let engine = load(&own);
     for (speed, length) in [(1.0, 1.5), (2.0, 0.75), (0.25, 6.0)] {
         let runs = given(&engine, Segment { speed, ..segment("test") }).await;
@@ -82,10 +133,9 @@ async fn settings_and_speed_reach_the_graph() {
     }
 }
 
-#[tokio::test]
-async fn speakers_are_chosen_by_name_and_number() {
+async fn speakers_are_chosen_by_name_and_number(runtime: Runtime) {
     let folder = folder(4);
-    let engine = load(&piper::Config { speaker: "p2".into(), ..config(folder.path()) });
+    let engine = load(&piper::Config { speaker: "p2".into(), ..config(folder.path(), runtime) });
     let name = "en_US-test-medium";
     for (voice, speaker) in [("", 2), ("#3", 3), ("#p1", 1), (&format!("{name}#0"), 0), (name, 2)] {
         let runs = given(&engine, Segment { voice: voice.into(), ..segment("test") }).await;
@@ -95,38 +145,39 @@ async fn speakers_are_chosen_by_name_and_number() {
         let error = spoken(&engine, Segment { voice: voice.into(), ..segment("test") }).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Rejected, "{voice}: {error}");
     }
-    let wrong = piper::Config { speaker: "p9".into(), ..config(folder.path()) };
+    let wrong = piper::Config { speaker: "p9".into(), ..config(folder.path(), runtime) };
     assert!(Piper::load(&wrong, &espeak::Config::default(), "en").is_err());
 }
 
-#[tokio::test]
-async fn unknown_phonemes_are_left_out() {
+async fn unknown_phonemes_are_left_out(runtime: Runtime) {
     let folder = tempfile::tempdir().unwrap();
     let mut description = description("en_US", 1);
     let ids = description["phoneme_id_map"].as_object_mut().unwrap();
     ids.remove("ɛ");
     install(folder.path(), "en_US-test-medium", &graph(false), &description);
-    let engine = load(&config(folder.path()));
+    let engine = load(&config(folder.path(), runtime));
     assert_eq!(given(&engine, segment("test")).await[0].ids, [1, 0, 32, 0, 120, 0, 31, 0, 32, 0, 2]);
     // Nothing that the voice could say is silence, not an error.
     let mut mute = self::description("en_US", 1);
     mute["phoneme_id_map"] = json!({ "^": [1], "_": [0], "$": [2] });
     install(folder.path(), "en_US-test-medium", &graph(false), &mute);
-    assert!(spoken(&load(&config(folder.path())), segment("test")).await.unwrap().is_empty());
+    assert!(spoken(&load(&config(folder.path(), runtime)), segment("test")).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn clusters_and_letters_are_spoken_where_a_voice_wants_them() {
+async fn clusters_and_letters_are_spoken_where_a_voice_wants_them(runtime: Runtime) {
     let folder = tempfile::tempdir().unwrap();
     let mut clustered = description("en_US", 1);
     clustered["vowel_clusters"] = json!([["a", "ɪ"]]);
     clustered["phoneme_id_map"]["aɪ"] = json!([161]);
     install(folder.path(), "en_US-test-medium", &graph(false), &clustered);
-    assert_eq!(given(&load(&config(folder.path())), segment("my")).await[0].ids, [1, 0, 25, 0, 120, 0, 161, 0, 2]);
+    assert_eq!(
+        given(&load(&config(folder.path(), runtime)), segment("my")).await[0].ids,
+        [1, 0, 25, 0, 120, 0, 161, 0, 2]
+    );
     let mut letters = description("en_US", 1);
     letters["phoneme_type"] = json!("text");
     install(folder.path(), "en_US-test-medium", &graph(false), &letters);
-    let ids = &given(&load(&config(folder.path())), segment("aç")).await[0].ids;
+    let ids = &given(&load(&config(folder.path(), runtime)), segment("aç")).await[0].ids;
     assert_eq!(*ids, [1, 0, 14, 0, 16, 0, 140, 0, 2], "decomposed");
 }
 
@@ -143,10 +194,9 @@ fn calls(folder: &Path) -> usize {
     fs::read_to_string(folder.join("calls")).unwrap_or_default().lines().count()
 }
 
-#[tokio::test]
-async fn the_first_clause_is_heard_while_the_last_one_is_not_yet_made() {
+async fn the_first_clause_is_heard_while_the_last_one_is_not_yet_made(runtime: Runtime) {
     let folder = folder(1);
-    let engine = Piper::load(&config(folder.path()), &watched(folder.path()), "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), runtime), &watched(folder.path()), "en").unwrap().unwrap();
     let mut stream = engine.synthesize(segment("This is said at once. This comes as the last."));
     let first = stream.next().await.unwrap().unwrap();
     assert!(!first.data.is_empty() && !folder.path().join("go").exists());
@@ -160,10 +210,9 @@ async fn the_first_clause_is_heard_while_the_last_one_is_not_yet_made() {
     assert!(runs.iter().all(|run| run.ids.len() == 2 * 6 + 3), "{runs:?}");
 }
 
-#[tokio::test]
-async fn a_dropped_stream_ends_what_it_began() {
+async fn a_dropped_stream_ends_what_it_began(runtime: Runtime) {
     let folder = folder(1);
-    let engine = Piper::load(&config(folder.path()), &watched(folder.path()), "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), runtime), &watched(folder.path()), "en").unwrap().unwrap();
     let text = "Said first. ".repeat(20);
     let mut stream = engine.synthesize(segment(&text));
     stream.next().await.unwrap().unwrap();
@@ -172,7 +221,7 @@ async fn a_dropped_stream_ends_what_it_began() {
     assert!(calls(folder.path()) <= 4, "{} clauses begun", calls(folder.path()));
     drop(stream);
     let hanging = espeak::Config { program: program(folder.path(), "exec sleep 187"), ..espeak::Config::default() };
-    let engine = Piper::load(&config(folder.path()), &hanging, "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), runtime), &hanging, "en").unwrap().unwrap();
     let mut stream = engine.synthesize(segment("Never said."));
     let _pending = tokio::time::timeout(Duration::from_millis(200), stream.next()).await.unwrap_err();
     assert_eq!(processes("187").len(), 1);
@@ -194,7 +243,7 @@ async fn gone(argument: &str) {
 async fn a_missing_or_stalled_espeak_names_the_fix() {
     let folder = folder(1);
     let missing = espeak::Config { program: "espeak-of-another-planet".into(), ..espeak::Config::default() };
-    let engine = Piper::load(&config(folder.path()), &missing, "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), Runtime::Rten), &missing, "en").unwrap().unwrap();
     let error = spoken(&engine, segment("test")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Broken);
     assert!(error.message.contains("apt install espeak-ng"), "{error}");
@@ -203,16 +252,16 @@ async fn a_missing_or_stalled_espeak_names_the_fix() {
         timeout_ms: 100,
         ..espeak::Config::default()
     };
-    let engine = Piper::load(&config(folder.path()), &stalled, "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), Runtime::Rten), &stalled, "en").unwrap().unwrap();
     assert_eq!(spoken(&engine, segment("test")).await.unwrap_err().kind, ErrorKind::Unavailable);
     gone("188").await;
     let talkative = espeak::Config { program: program(folder.path(), "yes"), ..espeak::Config::default() };
-    let engine = Piper::load(&config(folder.path()), &talkative, "en").unwrap().unwrap();
+    let engine = Piper::load(&config(folder.path(), Runtime::Rten), &talkative, "en").unwrap().unwrap();
     assert_eq!(spoken(&engine, segment("test")).await.unwrap_err().kind, ErrorKind::Broken);
 }
 
 /// What loading a voice with this graph and description says.
-fn refusal(graph: Option<&[u8]>, description: Option<&Json>) -> String {
+fn refusal(runtime: Runtime, graph: Option<&[u8]>, description: Option<&Json>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("voice.onnx");
     if let Some(graph) = graph {
@@ -221,7 +270,7 @@ fn refusal(graph: Option<&[u8]>, description: Option<&Json>) -> String {
     if let Some(description) = description {
         fs::write(folder.path().join("voice.onnx.json"), description.to_string()).unwrap();
     }
-    let config = piper::Config { voice: path.display().to_string(), ..config(folder.path()) };
+    let config = piper::Config { voice: path.display().to_string(), ..config(folder.path(), runtime) };
     match Piper::load(&config, &espeak::Config::default(), "en") {
         Ok(_) => panic!("it was taken"),
         Err(error) => {
@@ -232,19 +281,18 @@ fn refusal(graph: Option<&[u8]>, description: Option<&Json>) -> String {
     }
 }
 
-#[test]
-fn bad_files_say_what_is_wrong_and_what_to_do() {
+fn bad_files_say_what_is_wrong_and_what_to_do(runtime: Runtime) {
     let good = description("en_US", 1);
     let whole = graph(false);
-    assert!(refusal(None, Some(&good)).contains("No such file"));
-    assert!(refusal(Some(&whole), None).contains("voice.onnx.json"));
+    assert!(refusal(runtime, None, Some(&good)).contains("No such file"));
+    assert!(refusal(runtime, Some(&whole), None).contains("voice.onnx.json"));
     for length in [0, 10, whole.len() / 2, whole.len() - 1] {
-        refusal(Some(&whole[..length]), Some(&good));
+        refusal(runtime, Some(&whole[..length]), Some(&good));
     }
-    refusal(Some(&[0xa5; 10_000]), Some(&good));
+    refusal(runtime, Some(&[0xa5; 10_000]), Some(&good));
     let (nodes, mut inputs) = parts(false);
     inputs.push(onnx::value("style", onnx::FLOAT, &["1", "128"]));
-    assert!(refusal(Some(&file(nodes, inputs)), Some(&good)).contains("\"style\""));
+    assert!(refusal(runtime, Some(&file(nodes, inputs)), Some(&good)).contains("\"style\""));
     let (mut nodes, mut inputs) = parts(false);
     inputs.retain(|input| input.name != "input_lengths");
     nodes
@@ -252,18 +300,17 @@ fn bad_files_say_what_is_wrong_and_what_to_do() {
         .flat_map(|node| &mut node.inputs)
         .filter(|name| *name == "input_lengths")
         .for_each(|name| *name = "nobody".into());
-    assert!(refusal(Some(&file(nodes, inputs)), Some(&good)).contains("\"input_lengths\""));
+    assert!(refusal(runtime, Some(&file(nodes, inputs)), Some(&good)).contains("\"input_lengths\""));
     let (mut nodes, inputs) = parts(false);
     nodes.last_mut().unwrap().operator = "Rehsape".into();
-    assert!(refusal(Some(&file(nodes, inputs)), Some(&good)).contains("Rehsape"));
+    assert!(refusal(runtime, Some(&file(nodes, inputs)), Some(&good)).contains("Rehsape"));
     let (mut nodes, inputs) = parts(false);
     nodes.pop();
     nodes.last_mut().unwrap().outputs = vec!["output".into()];
-    assert!(refusal(Some(&file(nodes, inputs)), Some(&good)).contains("shape"));
+    assert!(refusal(runtime, Some(&file(nodes, inputs)), Some(&good)).contains("shape"));
 }
 
-#[test]
-fn a_json_that_lies_is_refused() {
+fn a_json_that_lies_is_refused(runtime: Runtime) {
     let whole = graph(false);
     let lies: &[(&str, Json, &str)] = &[
         ("/audio/sample_rate", json!(0), "sample_rate"),
@@ -280,19 +327,18 @@ fn a_json_that_lies_is_refused() {
     for (at, value, said) in lies {
         let mut description = description("en_US", 1);
         *description.pointer_mut(at).unwrap() = value.clone();
-        let message = refusal(Some(&whole), Some(&description));
+        let message = refusal(runtime, Some(&whole), Some(&description));
         assert!(message.contains(said), "{at}: {message}");
     }
-    refusal(Some(&whole), Some(&json!("no object")));
+    refusal(runtime, Some(&whole), Some(&json!("no object")));
 }
 
-#[tokio::test]
-async fn voices_are_found_by_language_and_name() {
+async fn voices_are_found_by_language_and_name(runtime: Runtime) {
     let folder = folder(1);
     install(folder.path(), "de_DE-test-low", &graph(false), &description("de", 1));
     fs::write(folder.path().join("broken.onnx"), "not a voice").unwrap();
     let auto = |engine| {
-        let config = Config { engine, piper: config(folder.path()), cache_bytes: 0, ..Config::default() };
+        let config = Config { engine, piper: config(folder.path(), runtime), cache_bytes: 0, ..Config::default() };
         floe::tts::engine(&config).unwrap()
     };
     let rate = |engine: Arc<dyn TextToSpeech>, voice: &'static str, language: &'static str| async move {
@@ -314,7 +360,7 @@ async fn voices_are_found_by_language_and_name() {
 #[tokio::test]
 async fn without_a_voice_espeak_speaks_or_piper_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let config = |engine| Config { engine, piper: config(folder.path()), ..Config::default() };
+    let config = |engine| Config { engine, piper: config(folder.path(), Runtime::Rten), ..Config::default() };
     let engine = floe::tts::engine(&config(Engine::Auto)).unwrap();
     assert_eq!(spoken(&*engine, segment("test")).await.unwrap()[0].rate_hz, 22_050);
     let Err(error) = floe::tts::engine(&config(Engine::Piper)) else { panic!("no voice is no engine") };
@@ -324,7 +370,7 @@ async fn without_a_voice_espeak_speaks_or_piper_is_refused() {
 #[test]
 fn impossible_settings_are_refused() {
     let folder = folder(1);
-    let own = || config(folder.path());
+    let own = || config(folder.path(), Runtime::Rten);
     for config in [
         piper::Config { noise_scale: Some(-1.0), ..own() },
         piper::Config { noise_w: Some(f32::NAN), ..own() },
