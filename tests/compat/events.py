@@ -158,6 +158,9 @@ class Order:
         check([item["id"] for item in response["output"]] == items, "response.done has other items than were announced")
         usage, status = response["usage"], response["status"]
         check(usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"], f"usage {usage}")
+        numbers = [usage["input_token_details"][key] for key in ("text_tokens", "audio_tokens", "cached_tokens")]
+        numbers += [usage["output_token_details"][key] for key in ("text_tokens", "audio_tokens")]
+        check(all(isinstance(number, int) for number in numbers), f"usage {usage}")
         check(status in ("completed", "cancelled", "failed", "incomplete"), f"status {status}")
         check(status == "completed" or response["status_details"]["type"] == status, f"{response['status_details']}")
 

@@ -10,7 +10,8 @@ from loguru import logger
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams
-from pipecat.frames.frames import EndFrame, InputAudioRawFrame, LLMRunFrame, StartFrame
+from pipecat.frames.frames import EndFrame, InputAudioRawFrame, LLMRunFrame, StartFrame, TranscriptionFrame
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -79,6 +80,19 @@ async def get_weather(params):
     await params.result_callback({"sky": "sunny"})
 
 
+class Watcher(BaseObserver):
+    """Sees the transcripts that the service hands into the pipeline."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    async def on_push_frame(self, data):
+        """A frame goes from one processor to the next."""
+        if isinstance(data.frame, TranscriptionFrame) and isinstance(data.source, OpenAIRealtimeLLMService):
+            self.heard.append(words(data.frame.text))
+
+
 class Bot:
     """A pipeline as pipecat's examples build it, and what an application can see of it."""
 
@@ -109,7 +123,9 @@ class Bot:
         pipeline = Pipeline([self.ear, aggregators.user(), self.service, self.loudspeaker, aggregators.assistant()])
         parameters = PipelineParams(audio_in_sample_rate=INPUT_RATE, audio_out_sample_rate=client.RATE,
                                     enable_metrics=True, enable_usage_metrics=True)
-        self.worker = PipelineWorker(pipeline, params=parameters, cancel_on_idle_timeout=False, enable_rtvi=False)
+        self.watcher = Watcher()
+        self.worker = PipelineWorker(pipeline, params=parameters, cancel_on_idle_timeout=False, enable_rtvi=False,
+                                     observers=[self.watcher])
         self.worker.add_event_handler("on_pipeline_error", self._failed)
 
     async def _failed(self, _, frame):
@@ -140,7 +156,7 @@ class Bot:
         try:
             await until(there, f"{role}: {text!r}")
         except client.Failed as failed:
-            raise client.Failed(f"{failed}; pipecat's context: {self.context.get_messages()}") from failed
+            raise client.Failed(f"{failed}; transcripts: {self.watcher.heard}; pipecat's context: {self.context.get_messages()}") from failed
 
 
 async def talk(marker, local):

@@ -117,6 +117,26 @@ async function conversation() {
   step('went on, and closed');
 }
 
+/** The class for browsers: the key comes as a subprotocol, and one must be selected. */
+async function browser() {
+  const { OpenAIRealtimeWebSocket } = await import(`${PACKAGE}/realtime/websocket`);
+  const secret = await api.realtime.clientSecrets.create({
+    session: { type: 'realtime', model: 'gpt-realtime', instructions: MARKER, output_modalities: ['text'] } });
+  const visitor = new OpenAI({ baseURL: URL_BASE, apiKey: secret.value, dangerouslyAllowBrowser: true });
+  const realtime = new OpenAIRealtimeWebSocket({ model: 'gpt-realtime', dangerouslyAllowBrowser: true }, visitor);
+  const seen = listen(realtime, new Recording(`${PACKAGE.replace(/\W/g, '_')}_browser`));
+  const { session } = await seen.event('session.created');
+  check(session.instructions === MARKER, "the secret's session is not in force");
+  check(realtime.socket.protocol === 'realtime', `the subprotocol is '${realtime.socket.protocol}'`);
+  realtime.send({ type: 'conversation.item.create',
+    item: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Say hello!' }] } });
+  realtime.send({ type: 'response.create' });
+  const done = await seen.event('response.done');
+  check(said(done) === 'you said say hello' && seen.errors.length === 0, `unexpected answer '${said(done)}', ${seen.errors}`);
+  realtime.close();
+  step("the browser's class: an ephemeral key as a subprotocol");
+}
+
 /** The beta dialect, where the package still has its client. */
 async function beta() {
   let client;
@@ -150,5 +170,6 @@ async function beta() {
 main(async () => {
   await rest();
   await conversation();
+  await browser();
   await beta();
 });
