@@ -27,7 +27,7 @@ pub fn engines(config: &Config) -> anyhow::Result<Engines> {
         stt: stt::engine(&stt).context("speech to text")?,
         agent: agent::engine(&config.agent).context("the agent")?,
         tools: Arc::new(agent::tools::Registry::new(agent::tools::server_tools(&config.agent)?)),
-        tts: tts::engine(&config.tts).context("text to speech")?,
+        tts: tts::engine(&config.voice().context("text to speech")?).context("text to speech")?,
     })
 }
 

@@ -12,6 +12,8 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::models;
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +37,28 @@ pub struct Config {
 }
 
 impl Config {
+    /// The settings of the voice, with the folder of the models filled in and voices kept out for which nobody vouches.
+    /// Blocks: a new file is read once. Fails if the named voice is such a one.
+    pub fn voice(&self) -> Result<crate::tts::Config, models::Error> {
+        let mut tts = self.tts.clone();
+        let shelf = models::Shelf::configured(&self.models)?;
+        if tts.piper.folder.is_empty() {
+            tts.piper.folder = self.models.folder.display().to_string();
+        }
+        let may_speak = matches!(tts.engine, crate::tts::Engine::Auto | crate::tts::Engine::Piper);
+        if !may_speak || tts.piper.trust_voice {
+            return Ok(tts);
+        }
+        if !tts.piper.voice.is_empty() && Path::new(&tts.piper.voice).is_file() {
+            models::choose::vouch_for_voice(&shelf, Path::new(&tts.piper.voice))?;
+        }
+        for (path, error) in models::choose::strange_voices(&shelf, Path::new(&tts.piper.folder)) {
+            tracing::warn!(%error, "a voice is not used");
+            tts.piper.kept_out.push(path);
+        }
+        Ok(tts)
+    }
+
     /// The BCP 47 tag of the language that the speech model must know.
     pub fn speech_language(&self) -> &str {
         if self.session.language.is_empty() { &self.stt.whisper.language } else { &self.session.language }

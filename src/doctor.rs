@@ -34,8 +34,15 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         findings.push(program("espeak-ng", "--version", "apt install espeak-ng"));
     }
     if matches!(config.tts.engine, Engine::Auto | Engine::Piper) {
-        findings.push(neural_voice(&config.tts));
-        findings.push(neural_runtime(&config.tts));
+        match config.voice() {
+            Ok(tts) => findings.extend([neural_voice(&tts), neural_runtime(&tts)]),
+            Err(error) => findings.push(Finding {
+                name: "neural voice",
+                ok: false,
+                found: error.to_string(),
+                fix: "Get a voice with `floe models fetch en_US-lessac-medium`, or set tts.engine = \"espeak\".".into(),
+            }),
+        }
     }
     findings.push(address(&config.server.listen));
     findings

@@ -27,7 +27,7 @@ enum Command {
         /// Address and port; the same as --set server.listen=…
         #[arg(long)]
         listen: Option<String>,
-        /// Loads a model file of unknown origin; the same as --set stt.trust_model=true
+        /// Loads models and voices of unknown origin; the same as --set stt.trust_model=true --set tts.piper.trust_voice=true
         #[arg(long)]
         trust: bool,
         /// Speaks TLS with a certificate made at start, for development: some clients insist on wss://. The same as
@@ -70,7 +70,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut set = cli.set;
     if let Command::Serve { listen, trust, tls_self_signed } = &cli.command {
         set.extend(listen.iter().map(|listen| format!("server.listen={listen}")));
-        set.extend(trust.then(|| "stt.trust_model=true".to_owned()));
+        if *trust {
+            set.extend(["stt.trust_model=true", "tts.piper.trust_voice=true"].map(str::to_owned));
+        }
         set.extend(tls_self_signed.then(|| "server.tls_self_signed=true".to_owned()));
     }
     let loaded = config::load(cli.config.as_deref(), std::env::vars(), &set)?;

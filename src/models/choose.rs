@@ -1,6 +1,9 @@
 //! Which model file to load: the one that was named, or the best that this machine keeps up with.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Error, Shelf,
@@ -73,6 +76,22 @@ pub fn choose(
         }
     }
     Ok(choice)
+}
+
+/// Whether a voice's file may be loaded: the manifest or the user vouches for it. Blocks: a new file is read once.
+pub fn vouch_for_voice(shelf: &Shelf, voice: &Path) -> Result<(), Error> {
+    let sha256 = shelf.hash(voice)?;
+    match shelf.knows(&sha256) {
+        Some(_) => Ok(()),
+        None => Err(Error::Untrusted { file: voice.to_owned(), sha256 }),
+    }
+}
+
+/// The voices in a folder for which nobody vouches, and those that cannot be read. Blocks likewise.
+pub fn strange_voices(shelf: &Shelf, folder: &Path) -> Vec<(PathBuf, Error)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let voices = entries.filter(|path| path.extension().is_some_and(|extension| extension == "onnx"));
+    voices.filter_map(|path| vouch_for_voice(shelf, &path).err().map(|error| (path, error))).collect()
 }
 
 fn damaged(model: &Model, found: Option<String>) -> Error {

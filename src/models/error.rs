@@ -115,7 +115,7 @@ pub enum Error {
     /// A model file that nobody vouches for.
     #[error(
         "{} is no model that Floe knows (SHA-256 {sha256}). If you trust where it comes from, say so once with \
-         `floe models fetch --from {} --trust`, or set stt.trust_model = true (FLOE_STT_TRUST_MODEL=true)",
+         `floe models fetch --from {} --trust`, or start with `floe serve --trust`",
         .file.display(), .file.display()
     )]
     Untrusted {

@@ -44,7 +44,7 @@ impl Piper {
     /// start-up. Errors name the file and what to do.
     pub fn load(config: &Config, espeak: &espeak::Config, language: &str) -> Result<Option<Self>, Error> {
         check(config)?;
-        let (mut voices, unusable) = Voice::installed(Path::new(&config.folder));
+        let (mut voices, unusable) = Voice::installed(Path::new(&config.folder), &config.kept_out);
         for error in &unusable {
             tracing::warn!(error = %error.message, "a voice cannot be used");
         }

@@ -14,6 +14,8 @@
 //! 84 % of rten's time are its convolutions), at the price of a native library: so it computes where that library is installed, found at run
 //! time, and rten everywhere else.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "piper")]
@@ -73,8 +75,13 @@ pub fn runtime(config: &Config) -> Result<String, crate::engine::Error> {
 pub struct Config {
     /// The voice: path of an `.onnx` file with its `.onnx.json` beside it; empty = the first one in `tts.piper.folder` that speaks `tts.language`.
     pub voice: String,
-    /// Folder of the voices that sessions can choose from, by name or by their language.
+    /// Folder of the voices that sessions can choose from, by name or by their language; empty = `models.folder`.
     pub folder: String,
+    /// Whether a voice of unknown origin may be loaded: one that neither `floe models list` knows nor anybody has vouched for.
+    pub trust_voice: bool,
+    /// Files in the folder that are not to be touched.
+    #[serde(skip)]
+    pub kept_out: Vec<PathBuf>,
     /// Who computes the voices: `onnxruntime` (several times quicker; its library must be installed), `rten` (part of Floe) or `auto` (`onnxruntime` if its library is there, else `rten`).
     pub runtime: Runtime,
     /// ONNX Runtime's library, `libonnxruntime.so`, or its folder; empty = looked for in `onnxruntime` below `tts.piper.folder`, there, and in the system's library folders.
@@ -107,7 +114,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             voice: String::new(),
-            folder: "models".into(),
+            folder: String::new(),
+            trust_voice: false,
+            kept_out: Vec::new(),
             runtime: Runtime::Auto,
             onnxruntime_library: String::new(),
             speaker: String::new(),

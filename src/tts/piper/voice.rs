@@ -154,13 +154,13 @@ impl Voice {
         })
     }
 
-    /// The voices in `folder`, by name, and what is wrong with those that cannot be used. Blocks for a moment.
-    pub(super) fn installed(folder: &Path) -> (Vec<Self>, Vec<Error>) {
+    /// The voices in `folder` but for some, by name, and what is wrong with those that cannot be used. Blocks for a moment.
+    pub(super) fn installed(folder: &Path, kept_out: &[PathBuf]) -> (Vec<Self>, Vec<Error>) {
         let mut paths: Vec<PathBuf> = match fs::read_dir(folder) {
             Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
             Err(_) => Vec::new(),
         };
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "onnx"));
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "onnx") && !kept_out.contains(path));
         paths.sort();
         let (mut voices, mut wrong) = (Vec::new(), Vec::new());
         for path in paths {

@@ -187,3 +187,25 @@ fn the_bundled_model_keeps_up_on_this_machine() {
     let error = speed::measure(Path::new("nowhere.bin")).unwrap_err();
     assert!(matches!(error, Error::Measure { .. }), "{error}");
 }
+
+#[test]
+fn a_voice_nobody_vouches_for_is_kept_out_unless_the_user_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = folder.path().join("stranger.onnx");
+    std::fs::write(&stranger, b"who knows").unwrap();
+    let mut config = floe::config::Config::default();
+    config.models.folder = folder.path().to_owned();
+    assert_eq!(config.voice().unwrap().piper.kept_out, [stranger.clone()]);
+
+    config.tts.piper.voice = stranger.display().to_string();
+    let refused = config.voice().unwrap_err().to_string();
+    assert!(refused.contains("floe serve --trust"), "{refused}");
+    config.tts.piper.trust_voice = true;
+    let trusted = config.voice().unwrap().piper;
+    assert_eq!((trusted.kept_out.len(), trusted.folder), (0, folder.path().display().to_string()));
+
+    config.tts.piper.trust_voice = false;
+    let shelf = Shelf::configured(&config.models).unwrap();
+    shelf.trust(&shelf.hash(&stranger).unwrap(), "the test").unwrap();
+    assert!(config.voice().unwrap().piper.kept_out.is_empty());
+}
