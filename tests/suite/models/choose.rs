@@ -150,7 +150,7 @@ fn a_file_is_loaded_if_somebody_vouches_for_it() {
     fs::write(&own, payload(50, 1_000)).unwrap();
     let own = own.to_str().unwrap();
     let error = machine.choose(&shelf, own, "en", false).unwrap_err();
-    assert!(matches!(error, Error::Untrusted { .. }) && error.to_string().contains("FLOE_STT_TRUST_MODEL"), "{error}");
+    assert!(matches!(error, Error::Untrusted { .. }) && error.to_string().contains("floe serve --trust"), "{error}");
     assert_eq!(machine.choose(&shelf, own, "en", true).unwrap().path, Path::new(own));
     shelf.trust(&super::sha256(&payload(50, 1_000)), "a test").unwrap();
     assert_eq!(machine.choose(&shelf, own, "en", false).unwrap().path, Path::new(own));
