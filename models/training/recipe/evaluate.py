@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 from collections import defaultdict
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import jiwer
@@ -64,12 +66,19 @@ def render_noise(folder: Path) -> list[Path]:
 
 
 def recognise(program: Path, model: Path, jobs: list[dict]) -> list[dict]:
-    """Runs jobs through the example `model_eval`."""
-    lines = "".join(json.dumps(job) + "\n" for job in jobs)
-    done = subprocess.run([program, model], input=lines, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{program} failed: {done.stderr.strip()}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """Runs jobs through the example `model_eval`, one process per core."""
+
+    def some(jobs: list[dict]) -> list[dict]:
+        lines = "".join(json.dumps(job) + "\n" for job in jobs)
+        done = subprocess.run([program, model], input=lines, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{program} failed: {done.stderr.strip()}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    size = -(-len(jobs) // (os.cpu_count() or 1))
+    with ThreadPool() as pool:
+        parts = pool.map(some, [jobs[at : at + size] for at in range(0, len(jobs), size)])
+    return [answer for part in parts for answer in part]
 
 
 def rate(pairs: list[tuple[str, str]]) -> float:

@@ -23,7 +23,8 @@ TIMESTAMPS = 1501
 HOMOPHONES = """
 two to too | four for | one won | eight ate | no know knew | new knew | red read | write right | hour our | by
 buy bye | here hear | see sea | son sun | week weak | there their | meet meat | wait weight | would wood | its
-it's | a uh | I eye | cent sent | than then | were where | hi high | knight night | piece peace | who's whose | lets let's
+it's | a uh | I eye | cent sent | than then | were where | hi high | knight night | piece peace | who's whose |
+lets let's
 """
 
 
