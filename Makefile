@@ -50,7 +50,7 @@ bench: setup ## Criterion benches of the hot path
 
 # The bundled speech model. Where data and checkpoints lie, and how long it is trained:
 MODEL_WORK ?= $(CURDIR)/target/model
-MINUTES ?= 76
+MINUTES ?= 82
 MODEL_PYTHON := $(MODEL_WORK)/venv/bin/python
 MODEL_ASSETS = $(MODEL_WORK)/whisper/whisper/assets
 RECIPE = cd models/training && PYTHONDONTWRITEBYTECODE=1 $(MODEL_PYTHON) -m

@@ -30,7 +30,7 @@ STAGES = {
     0.12: {176: 40, 256: 40, 384: 20},
     0.32: {176: 20, 256: 35, 384: 30, 512: 14, 3000: 1},
     0.52: {256: 30, 384: 20, 512: 38, 1024: 9, 1536: 1.5, 3000: 1.5},
-    0.78: {256: 10, 384: 10, 512: 52, 1024: 20, 1536: 4, 3000: 4},
+    0.75: {256: 10, 384: 10, 512: 52, 1024: 20, 1536: 4, 3000: 4},
 }
 # Contexts of the model: such batches are padded as whisper.cpp pads, and hold short clips too.
 CONTEXTS = (512, 1024, 1536, 3000)
@@ -153,4 +153,6 @@ def produce(queue: Queue, progress: Any, work: Path, assets: Path, seed: int) ->
     while True:
         at = progress.value
         frames = maker.shape(at)
-        queue.put((frames, maker.batch(frames, min(1.0, max(0.0, (at - 0.1) / 0.3)))))
+        # Clean first, then hard, and milder again towards the end.
+        hard = min(1.0, max(0.0, (at - 0.1) / 0.3)) if at < 0.6 else 0.7
+        queue.put((frames, maker.batch(frames, hard)))
