@@ -31,6 +31,7 @@ STAGES = {
     0.32: {176: 20, 256: 35, 384: 30, 512: 14, 3000: 1},
     0.52: {256: 30, 384: 20, 512: 38, 1024: 9, 1536: 1.5, 3000: 1.5},
     0.75: {256: 10, 384: 10, 512: 52, 1024: 20, 1536: 4, 3000: 4},
+    0.81: {256: 8, 512: 32, 1024: 48, 1536: 9, 3000: 3},
 }
 # Contexts of the model: such batches are padded as whisper.cpp pads, and hold short clips too.
 CONTEXTS = (512, 1024, 1536, 3000)
@@ -95,7 +96,7 @@ class Maker:
                 break
             sound, text = self.corpus.draw(rng, usable)
         sound = augment.speech(sound, rng, hard)[:usable]
-        joins = 0 if frames < 512 or rng.random() < 0.3 else {512: 1, 1024: 3, 1536: 5, 3000: 5}[frames]
+        joins = 0 if frames < 512 or rng.random() < 0.2 else {512: 1, 1024: 3, 1536: 5, 3000: 5}[frames]
         most_tokens, most_letters = SHAPES[frames][1] - 4, SHAPES[frames][2]
         while len(self.tokens.encode(text)) > most_tokens or len(text) > most_letters:
             sound, text = self.corpus.draw(rng, usable)

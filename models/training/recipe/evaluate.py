@@ -33,6 +33,7 @@ ROWS: list[tuple[str, tuple[str, ...], dict]] = [
     ("context 1500, timestamps", SETS[:2], {"context": 1500, "timestamps": True}),
 ]
 SECONDS_FOR_256 = 3.84
+LENGTHS = (5, 9, 13, 60)
 NOISE_CLIPS, NOISE_SECONDS = 60, 10
 
 
@@ -92,6 +93,7 @@ def evaluate(program: Path, model: Path, work: Path, quick: bool, wrong: bool) -
     clips = {name: render_set(name, work / "eval") for name in SETS}
     print("| how | " + " | ".join(SETS) + " |\n|" + " --- |" * (len(SETS) + 1))
     by_voice: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    by_length: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for title, names, settings in ROWS[:1] if quick else ROWS:
         cells = []
         for name in SETS:
@@ -105,9 +107,13 @@ def evaluate(program: Path, model: Path, work: Path, quick: bool, wrong: bool) -
             if not settings:
                 for clip, pair in zip(chosen, pairs, strict=True):
                     by_voice[clip[2] if name == "unseen-voices" else name].append(pair)
+                    if name == "turns":
+                        by_length[next(most for most in LENGTHS if clip[3] < most)].append(pair)
                     if wrong and pair[0].lower() != pair[1].lower():
                         print(f"  {clip[2]} {pair[0]!r} -> {pair[1]!r}")
         print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
+    lengths = [f"under {most} s {rate(by_length[most]):.1f} %" for most in LENGTHS if by_length[most]]
+    print("\nTurns by length: " + ", ".join(lengths))
     print(
         "\nUnseen voices one by one: "
         + ", ".join(f"{voice} {rate(by_voice[voice]):.1f} %" for voice in sorted(by_voice) if ":" in voice)

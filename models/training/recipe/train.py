@@ -180,7 +180,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--assets", type=Path, required=True, help="whisper/assets of the openai-whisper package")
-    parser.add_argument("--minutes", type=float, default=82)
+    parser.add_argument("--minutes", type=float, default=86)
     parser.add_argument("--decay", type=float, default=0.3, help="part of the time over which the rate falls to 0")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
