@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-web test-compat lint fmt deny bench setup setup-test clean
+.PHONY: help run test test-rust test-bare test-web test-compat lint fmt deny bench model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -70,6 +70,47 @@ deny: ## Licences, banned crates, sources
 
 bench: setup ## Criterion benches of the hot path
 	$(CARGO) bench
+
+# The bundled speech model. Where data and checkpoints lie, and how long it is trained:
+MODEL_WORK ?= $(CURDIR)/target/model
+MINUTES ?= 86
+MODEL_PYTHON := $(MODEL_WORK)/venv/bin/python
+MODEL_ASSETS = $(MODEL_WORK)/whisper/whisper/assets
+RECIPE = cd models/training && PYTHONDONTWRITEBYTECODE=1 $(MODEL_PYTHON) -m
+
+# XLA takes and returns its memory at every step: glibc is told to keep it, which makes a training half as fast again.
+model: model-setup ## Make the bundled speech model from nothing (an hour and three quarters)
+	$(RECIPE) recipe.render --work $(MODEL_WORK) --shards 46
+	MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1; \
+	export MALLOC_MMAP_MAX_ MALLOC_TRIM_THRESHOLD_ MALLOC_ARENA_MAX GLIBC_TUNABLES; \
+	$(RECIPE) recipe.train --work $(MODEL_WORK) --assets $(MODEL_ASSETS) --minutes $(MINUTES) $(if $(RESUME),--resume)
+	$(RECIPE) recipe.export --work $(MODEL_WORK) --assets $(MODEL_ASSETS) --out $(CURDIR)/models/floe-demo.en.bin
+
+model-eval: setup model-setup ## The figures of the bundled model's card
+	$(CARGO) build --quiet --example model_eval
+	@program=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/model_eval; \
+	$(RECIPE) recipe.evaluate --program $$program --model $(CURDIR)/models/floe-demo.en.bin --work $(MODEL_WORK) $(ARGS)
+
+model-test: model-setup ## The recipe's own tests
+	cd models/training && FLOE_WHISPER_ASSETS=$(MODEL_ASSETS) $(MODEL_PYTHON) -m unittest discover -s tests -t .
+
+.PHONY: model-setup
+model-setup: $(MODEL_WORK)/venv/ready
+	@for command in espeak-ng flite; do \
+	    command -v $$command >/dev/null || { $(MAKE) --no-print-directory apt PACKAGES="espeak-ng flite"; break; }; \
+	done
+
+# Of the openai-whisper package only the filter bank and the vocabulary are taken; it is not installed.
+$(MODEL_WORK)/venv/ready: models/training/requirements.txt models/training/requirements-assets.txt
+	@echo "setting up Python in $(MODEL_WORK)"
+	@mkdir -p $(MODEL_WORK)/whisper
+	@python3 -m venv $(MODEL_WORK)/venv
+	@$(MODEL_PYTHON) -m pip install --quiet --disable-pip-version-check -r models/training/requirements.txt
+	@$(MODEL_PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+	    --dest $(MODEL_WORK)/whisper -r models/training/requirements-assets.txt
+	@tar -xzf $(MODEL_WORK)/whisper/openai_whisper-*.tar.gz -C $(MODEL_WORK)/whisper --strip-components 1 \
+	    --wildcards '*/whisper/assets/*' '*/LICENSE'
+	@touch $@
 
 setup: ## Install what building and running need
 	@for command in $(COMMANDS); do \

@@ -1,0 +1,1 @@
+"""The recipe of Floe's bundled speech model: text, voices, features, network, training, export, evaluation."""
