@@ -195,7 +195,7 @@ fn a_voice_nobody_vouches_for_is_kept_out_unless_the_user_says_otherwise() {
     std::fs::write(&stranger, b"who knows").unwrap();
     let mut config = floe::config::Config::default();
     config.models.folder = folder.path().to_owned();
-    assert_eq!(config.voice().unwrap().piper.kept_out, [stranger.clone()]);
+    assert_eq!(config.voice().unwrap().piper.kept_out, std::slice::from_ref(&stranger));
 
     config.tts.piper.voice = stranger.display().to_string();
     let refused = config.voice().unwrap_err().to_string();
