@@ -40,7 +40,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
                 name: "neural voice",
                 ok: false,
                 found: error.to_string(),
-                fix: "Get a voice with `floe models fetch en_US-lessac-medium`, or set tts.engine = \"espeak\".".into(),
+                fix: "Get a voice with `floe models fetch en_US-ljspeech-high`, or set tts.engine = \"espeak\".".into(),
             }),
         }
     }
@@ -111,7 +111,7 @@ fn neural_voice(config: &tts::Config) -> Finding {
             Ok(None) => format!("none for {:?} in {}; espeak-ng speaks", config.language, config.piper.folder),
             Err(error) => error.message,
         },
-        fix: "Get a voice with `floe models fetch en_US-lessac-medium`, or set tts.engine = \"espeak\".".into(),
+        fix: "Get a voice with `floe models fetch en_US-ljspeech-high`, or set tts.engine = \"espeak\".".into(),
     }
 }
 
