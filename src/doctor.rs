@@ -40,7 +40,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
                 name: "neural voice",
                 ok: false,
                 found: error.to_string(),
-                fix: "Get a voice with `floe models fetch en_US-ljspeech-high`, or set tts.engine = \"espeak\".".into(),
+                fix: GET_A_VOICE.into(),
             }),
         }
     }
@@ -100,6 +100,8 @@ fn model(config: &Config) -> Finding {
     Finding { name: NAME, ok, found, fix: fix.into() }
 }
 
+const GET_A_VOICE: &str = "Get a voice with `floe models fetch en_US-ljspeech-high`, or set tts.engine = \"espeak\".";
+
 fn neural_voice(config: &tts::Config) -> Finding {
     let voice = tts::neural_voice(config);
     let needed = config.engine == Engine::Piper;
@@ -111,7 +113,7 @@ fn neural_voice(config: &tts::Config) -> Finding {
             Ok(None) => format!("none for {:?} in {}; espeak-ng speaks", config.language, config.piper.folder),
             Err(error) => error.message,
         },
-        fix: "Get a voice with `floe models fetch en_US-ljspeech-high`, or set tts.engine = \"espeak\".".into(),
+        fix: GET_A_VOICE.into(),
     }
 }
 

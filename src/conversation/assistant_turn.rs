@@ -16,7 +16,7 @@ use super::{
     timer::{Deadlines, Timer},
     user_turn::{Answer, Turn},
 };
-use crate::ids::{ItemId, ResponseId, SegmentId};
+use crate::ids::{CallId, ItemId, ResponseId, SegmentId};
 
 /// Announcements waiting; a further one is refused with a [`Event::Problem`].
 const ANNOUNCEMENTS_MAX: usize = 64;
@@ -211,19 +211,26 @@ impl Conversation {
     /// Does something to a reply: the one in progress, or one beside the conversation, whose items nobody keeps.
     pub(super) fn with_reply<T>(
         &mut self,
-        is_meant: impl Fn(&Response) -> bool,
+        id: ResponseId,
         act: impl FnOnce(&mut Response, &mut History, &mut Outbox) -> Option<T>,
     ) -> Option<T> {
-        if let Some(response) = self.assistant.current().filter(|response| is_meant(response)) {
+        if let Some(response) = self.assistant.reply(id) {
             return act(response, &mut self.history, &mut self.outbox);
         }
-        let aside = self.asides.iter_mut().find(|aside| is_meant(&aside.response))?;
+        let aside = self.asides.iter_mut().find(|aside| aside.response.id == id)?;
         aside.history.share_ids(&self.history);
         let mut outbox = Outbox::default();
         let done = act(&mut aside.response, &mut aside.history, &mut outbox);
         self.outbox.take_all_but_records(outbox);
         self.history.share_ids(&aside.history);
         done
+    }
+
+    /// Which reply made a call.
+    pub(super) fn caller_of(&mut self, call: CallId) -> Option<ResponseId> {
+        let beside = self.asides.iter().map(|aside| &aside.response);
+        let mut replies = self.assistant.current().map(|response| &*response).into_iter().chain(beside);
+        replies.find(|response| response.made(call)).map(|response| response.id)
     }
 
     /// The client told what it has played: of the reply in progress, or a last word on one that was cut off.
@@ -303,7 +310,7 @@ impl Conversation {
     /// A segment cannot be spoken. Its words have been shown; the reply goes on.
     pub(super) fn fail_segment(&mut self, id: ResponseId, segment: SegmentId) -> Option<()> {
         let now = self.now;
-        self.with_reply(|reply| reply.id == id, |reply, _, _| reply.take_end_of_segment(now, segment))?;
+        self.with_reply(id, |reply, _, _| reply.take_end_of_segment(now, segment))?;
         self.outbox.event(Event::Problem { code: "speech_failed", message: "A part of the reply cannot be spoken." });
         Some(())
     }
@@ -345,7 +352,7 @@ impl Conversation {
             let advance = |reply: &mut Response, history: &mut History, outbox: &mut Outbox| {
                 reply.advance(now, releasing, history, outbox)
             };
-            if let Some(status) = self.with_reply(|reply| reply.id == id, advance) {
+            if let Some(status) = self.with_reply(id, advance) {
                 self.end_aside(id, status);
             }
         }

@@ -255,45 +255,40 @@ impl Conversation {
     fn take_of_reply(&mut self, input: Input) -> Option<()> {
         let now = self.now;
         match input {
-            Input::ReplyText { response, delta } => self.with_reply(
-                |reply| reply.id == response,
-                |reply, history, outbox| reply.take_text(now, &delta, history, outbox),
-            ),
+            Input::ReplyText { response, delta } => {
+                self.with_reply(response, |reply, history, outbox| reply.take_text(now, &delta, history, outbox))
+            }
             Input::ToolCalled { response, name, arguments } => {
                 let call = self.calls.next();
-                self.with_reply(
-                    |reply| reply.id == response,
-                    |reply, history, outbox| reply.take_call(now, (call, &name, &arguments), history, outbox),
-                )?;
+                self.with_reply(response, |reply, history, outbox| {
+                    reply.take_call(now, (call, &name, &arguments), history, outbox)
+                })?;
                 self.calls = call;
                 Some(())
             }
-            Input::ReplyFinished { response, usage, stop } => self.with_reply(
-                |reply| reply.id == response,
-                |reply, history, _| reply.take_end_of_round(usage, stop, history),
-            ),
-            Input::ReplyFailed { response, reason } => self.with_reply(
-                |reply| reply.id == response,
-                |reply, history, outbox| reply.fail(now, reason, history, outbox),
-            ),
-            Input::ToolFinished { call, output, failed } => self.with_reply(
-                |reply| reply.made(call),
-                |reply, history, outbox| reply.take_result(call, output, failed, history, outbox),
-            ),
+            Input::ReplyFinished { response, usage, stop } => {
+                self.with_reply(response, |reply, history, _| reply.take_end_of_round(usage, stop, history))
+            }
+            Input::ReplyFailed { response, reason } => {
+                self.with_reply(response, |reply, history, outbox| reply.fail(now, reason, history, outbox))
+            }
+            Input::ToolFinished { call, output, failed } => {
+                let response = self.caller_of(call)?;
+                self.with_reply(response, |reply, history, outbox| {
+                    reply.take_result(call, output, failed, history, outbox)
+                })
+            }
             Input::SpeechChunk { response, segment, audio } => {
-                self.with_reply(|reply| reply.id == response, |reply, _, _| reply.take_chunk(now, segment, audio))
+                self.with_reply(response, |reply, _, _| reply.take_chunk(now, segment, audio))
             }
             Input::SpeechFinished { response, segment } => {
-                self.with_reply(|reply| reply.id == response, |reply, _, _| reply.take_end_of_segment(now, segment))
+                self.with_reply(response, |reply, _, _| reply.take_end_of_segment(now, segment))
             }
             Input::SpeechFailed { response, segment, .. } => self.fail_segment(response, segment),
-            Input::AudioSent { response, duration } => self.with_reply(
-                |reply| reply.id == response,
-                |reply, _, _| {
-                    reply.take_sent(now, duration);
-                    Some(())
-                },
-            ),
+            Input::AudioSent { response, duration } => self.with_reply(response, |reply, _, _| {
+                reply.take_sent(now, duration);
+                Some(())
+            }),
             _ => None,
         }
     }
@@ -324,13 +319,10 @@ impl Conversation {
     fn expire_replies(&mut self) {
         let now = self.now;
         for id in self.replies() {
-            self.with_reply(
-                |reply| reply.id == id,
-                |reply, history, outbox| {
-                    reply.expire(now, history, outbox);
-                    Some(())
-                },
-            );
+            self.with_reply(id, |reply, history, outbox| {
+                reply.expire(now, history, outbox);
+                Some(())
+            });
         }
     }
 
@@ -342,7 +334,7 @@ impl Conversation {
             let owed = |reply: &mut Response, _: &mut History, _: &mut Outbox| {
                 is_late(reply).then(|| reply.segment_at_voice()).flatten()
             };
-            if let Some(segment) = self.with_reply(|reply| reply.id == id, owed) {
+            if let Some(segment) = self.with_reply(id, owed) {
                 self.fail_segment(id, segment);
             }
         }

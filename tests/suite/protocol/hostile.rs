@@ -7,25 +7,7 @@ use floe::protocol::{
 };
 use proptest::prelude::*;
 
-use super::{PLAIN_HELLO, codec, golden};
-
-/// JSON of any shape, a few levels deep.
-fn any_json() -> impl Strategy<Value = serde_json::Value> {
-    let leaf = prop_oneof![
-        Just(serde_json::Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<i64>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        ".{0,12}".prop_map(Into::into),
-    ];
-    leaf.prop_recursive(3, 32, 6, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-            proptest::collection::btree_map("[a-z_]{1,8}", inner, 0..6)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
+use super::{PLAIN_HELLO, any_json, codec, golden};
 
 fn known_type() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(floe::protocol::native::wire::client::TYPES.as_slice())

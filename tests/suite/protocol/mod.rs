@@ -17,6 +17,8 @@ use floe::{
     },
 };
 
+use proptest::prelude::*;
+
 use crate::support::fixture;
 
 /// The JSON of `tests/fixtures/protocol/NAME.json`.
@@ -38,3 +40,21 @@ fn codec_at(hello: &str, now_ms: Box<dyn Fn() -> u64 + Send>) -> NativeCodec {
 }
 
 const PLAIN_HELLO: &str = r#"{"type":"hello","features":["partials"]}"#;
+
+/// JSON of any shape, a few levels deep.
+pub(crate) fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        ".{0,12}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 32, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+            proptest::collection::btree_map("[a-z_]{1,8}", inner, 0..6)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}

@@ -4,7 +4,7 @@ use floe::protocol::{Codec, Message, ProtocolError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::stage::connect;
+use super::{super::any_json, stage::connect};
 
 #[test]
 fn row_098_errors_echo_the_clients_event_id() {
@@ -65,24 +65,6 @@ fn row_119_the_output_buffer_is_tolerated() {
     let mut stage = connect();
     stage.send(json!({"type": "output_audio_buffer.clear", "event_id": "o"}));
     stage.expect_nothing();
-}
-
-/// JSON of any shape, a few levels deep.
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<i64>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        ".{0,12}".prop_map(Into::into),
-    ];
-    leaf.prop_recursive(3, 32, 6, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-            proptest::collection::btree_map("[a-z_]{1,8}", inner, 0..6)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
 }
 
 fn kind() -> impl Strategy<Value = &'static str> {

@@ -397,41 +397,20 @@ pub(crate) fn sound(format: Format, ms: u64, loud: bool) -> Vec<u8> {
     // A square wave of about 500 Hz: loud in every frame, whatever the resampler makes of it.
     let half = format.rate_hz as usize / 1_000;
     let high = |n: usize| loud && (n / half).is_multiple_of(2);
-    match format.codec {
-        Codec::Pcmu => (0..samples)
-            .map(|n| {
-                if high(n) {
-                    0x90
-                } else if loud {
-                    0x10
-                } else {
-                    0xff
-                }
-            })
-            .collect(),
-        Codec::Pcma => (0..samples)
-            .map(|n| {
-                if high(n) {
-                    0x90
-                } else if loud {
-                    0x10
-                } else {
-                    0xd5
-                }
-            })
-            .collect(),
-        _ => {
-            let sample = |n| {
-                if high(n) {
-                    12_000_i16
-                } else if loud {
-                    -12_000
-                } else {
-                    0
-                }
-            };
-            (0..samples).flat_map(|n| sample(n).to_le_bytes()).collect()
+    // One of three: the crest, the trough, silence.
+    let of = |n: usize| {
+        if high(n) {
+            0
+        } else if loud {
+            1
+        } else {
+            2
         }
+    };
+    match format.codec {
+        Codec::Pcmu => (0..samples).map(|n| [0x90, 0x10, 0xff][of(n)]).collect(),
+        Codec::Pcma => (0..samples).map(|n| [0x90, 0x10, 0xd5][of(n)]).collect(),
+        _ => (0..samples).flat_map(|n| [12_000_i16, -12_000, 0][of(n)].to_le_bytes()).collect(),
     }
 }
 
