@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod replay;
 pub mod session;
 pub mod shutdown;
+pub mod store;
 pub mod stt;
 pub mod telemetry;
 pub mod tts;
