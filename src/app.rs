@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent,
     config::Config,
-    http::{self, App, server::Limits},
+    http::{self, App, Kept, server::Limits},
     protocol::native::Offer,
     replay,
     session::{Engines, registry::Registry},
+    store::{self, Recorder, Running, Store},
     stt, telemetry, tts, vad,
 };
 
@@ -38,7 +39,8 @@ pub fn engines(config: &Config) -> anyhow::Result<Engines> {
 
 /// Everything the routes need.
 pub fn app(config: &Config, engines: Engines) -> App {
-    let settings = config.session.settings(&config.agent.instructions, engines.tools.specs());
+    let mut settings = config.session.settings(&config.agent.instructions, engines.tools.specs());
+    settings.durable_timeout = Duration::from_millis(config.store.durable_timeout_ms);
     let offer = Offer {
         idle: settings.idle_timeout,
         session_max: settings.session_max,
@@ -54,6 +56,7 @@ pub fn app(config: &Config, engines: Engines) -> App {
         wait_max: (config.server.wait_max_ms > 0).then(|| Duration::from_millis(config.server.wait_max_ms)),
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
         drain_grace: Duration::from_millis(config.server.drain_ms),
+        kept: None,
     }
 }
 
@@ -70,6 +73,9 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
+const RECORDER_GRACE: Duration = Duration::from_secs(10);
+
 /// The model that comes with Floe.
 const BUNDLED_MODEL: &str = "floe-demo.en.bin";
 
@@ -77,9 +83,32 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go.
-pub async fn run(listener: TcpListener, config: &Config, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+/// `floe migrate`: makes the tables what this version needs. Says what was done.
+pub async fn migrate(config: &Config) -> anyhow::Result<String> {
+    Ok(match Store::open(&config.store).await? {
+        None => "store.engine is none: there is nothing to migrate".to_owned(),
+        Some(store) if store.is_ready() => format!("{}: the tables are what this version needs", store.engine()),
+        Some(store) => bail!("{}: the database cannot be reached", store.engine()),
+    })
+}
+
+/// Opens the store and starts its recorder.
+async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>> {
+    let Some(store) = Store::open(config).await.context("the store")? else {
+        tracing::warn!("store.engine is none: conversations are not kept, and no turn is durable");
+        return Ok(None);
+    };
+    let (recorder, running) = Recorder::start(store.clone()).await.context("the store")?;
+    tracing::info!(engine = store.engine(), "conversations are kept");
+    Ok(Some((Kept { store, recorder }, running)))
+}
+
+/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go, and what was said
+/// is written.
+pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics::start();
+    let (kept, recording) = keep(&config.store).await?.unzip();
+    app.kept.clone_from(&kept);
     let limits = Limits {
         connections_max: 2 * config.server.sessions_max + 64,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -104,6 +133,14 @@ pub async fn run(listener: TcpListener, config: &Config, app: App, stop: Cancell
             serving.await;
         }
     }
+    if let Some(recording) = recording
+        && !recording.stop(RECORDER_GRACE).await
+    {
+        tracing::error!("the recorder did not finish in time; the last records may be lost");
+    }
+    if let Some(kept) = kept {
+        kept.store.close().await;
+    }
     Ok(())
 }
 
@@ -116,6 +153,8 @@ pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::
         let mut config = config.clone();
         // Only this process knows the port, and it makes one call at a time.
         config.server.listen = "127.0.0.1:0".into();
+        // A measurement, not a conversation to keep; and the store may be in use by a running server.
+        config.store.engine = store::Engine::None;
         let app = app(&config, engines(&config)?);
         let listener = listen(&config).await?;
         url = format!("ws://{}", listener.local_addr()?);

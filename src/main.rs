@@ -30,6 +30,8 @@ enum Command {
     },
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.
     Replay(replay::Args),
+    /// Makes the tables of the database what this version needs. `floe serve` does the same when it starts.
+    Migrate,
     /// Says what every setting is, and where it comes from.
     CheckConfig {
         /// As one JSON object.
@@ -75,8 +77,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry::start(&telemetry)?;
             runtime.block_on(app::replay(&loaded.config, args))
         }
+        Command::Migrate => {
+            telemetry::start(&loaded.config.telemetry)?;
+            let done = runtime.block_on(app::migrate(&loaded.config))?;
+            writeln!(std::io::stdout(), "{done}")?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::CheckConfig { json } => doctor::print_config(&loaded, json),
-        Command::Doctor { json } => doctor::print(&loaded.config, json),
+        Command::Doctor { json } => runtime.block_on(doctor::print(&loaded.config, json)),
     }
 }
 

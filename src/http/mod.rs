@@ -9,6 +9,7 @@ use crate::{
     conversation::Settings,
     protocol::native::Offer,
     session::{Engines, registry::Registry},
+    store::{Recorder, Store},
 };
 
 pub mod server;
@@ -74,7 +75,21 @@ pub struct App {
     pub hello_timeout: Duration,
     /// Time that replies in progress get when the server stops.
     pub drain_grace: Duration,
+    /// Where conversations are kept, if they are.
+    pub kept: Option<Kept>,
 }
+
+/// The store, and who writes into it.
+#[derive(Clone)]
+pub struct Kept {
+    /// For reading.
+    pub store: Store,
+    /// For writing.
+    pub recorder: Recorder,
+}
+
+/// Whose conversations these are, until there is a login.
+const TENANT: &str = "default";
 
 /// Every route.
 pub fn router(app: App) -> Router {

@@ -14,7 +14,7 @@ use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{self, Instant};
 use tracing::Instrument as _;
 
-use super::App;
+use super::{App, TENANT};
 use crate::{
     ids::SessionId,
     protocol::{
@@ -25,6 +25,7 @@ use crate::{
         self, Attachment, Outgoing, Pace, Received, Start,
         registry::{Permit, Refusal},
     },
+    store::record::Opening,
     telemetry::metrics,
 };
 
@@ -101,7 +102,15 @@ async fn connection(app: App, permit: Permit, id: SessionId, socket: WebSocket) 
     settings.playback_reports = negotiated.features.playback;
     let pace = if negotiated.pace == native::Pace::File { Pace::File } else { Pace::Live };
     let clock = move || u64::try_from(now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
-    let (codec, welcome) = NativeCodec::accept(&negotiated, &app.offer, id, None, &settings, Box::new(clock));
+    let scribe = app.kept.as_ref().map(|kept| {
+        let language = settings.language.to_string();
+        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent: negotiated.agent.clone(), language };
+        kept.recorder.begin(id, opening)
+    });
+    settings.durable = scribe.is_some();
+    let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
+    let (codec, welcome) =
+        NativeCodec::accept(&negotiated, &app.offer, id, conversation.as_deref(), &settings, Box::new(clock));
     let start = Start {
         id,
         codec: Box::new(codec),
@@ -110,6 +119,7 @@ async fn connection(app: App, permit: Permit, id: SessionId, socket: WebSocket) 
         welcome: vec![welcome],
         draining: permit.draining.clone(),
         drain_grace: app.drain_grace,
+        scribe,
     };
     let attachment = Attachment { receiver, sender };
     let outcome = match session::run(start, app.engines.clone(), attachment).await {
@@ -198,7 +208,7 @@ fn to_ws(outgoing: Outgoing) -> Ws {
 }
 
 /// Browsers always say where a page comes from, other clients never do. Our own page, and pages that are listed, may.
-fn origin_is_welcome(headers: &HeaderMap, listed: &[String]) -> bool {
+pub(super) fn origin_is_welcome(headers: &HeaderMap, listed: &[String]) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

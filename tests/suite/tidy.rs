@@ -19,13 +19,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tts", &["audio", "ids", "compute", "engine"]),
     ("protocol", &["conversation", "audio", "ids"]),
     ("telemetry", &["conversation"]),
-    ("session", &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "telemetry"]),
-    ("http", &["session", "protocol", "conversation", "ids", "telemetry"]),
+    ("store", &["ids", "telemetry"]),
+    (
+        "session",
+        &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "store", "telemetry"],
+    ),
+    ("http", &["session", "protocol", "conversation", "ids", "store", "telemetry"]),
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["http", "session", "vad", "stt", "agent", "tts", "telemetry"]),
-    ("doctor", &["config", "tts"]),
+    ("config", &["http", "session", "vad", "stt", "agent", "tts", "store", "telemetry"]),
+    ("doctor", &["config", "store", "tts"]),
 ];
 
 /// Crates that only these places may name.
@@ -40,6 +44,7 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("opus", &["audio"]),
     ("earshot", &["vad"]),
     ("figment", &["config"]),
+    ("sqlx", &["store"]),
     ("clap", &["main", "replay", "caller", "bin"]),
     ("anyhow", &["main", "app", "doctor", "bin"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
