@@ -14,6 +14,7 @@ use crate::{
 
 pub mod server;
 
+mod api;
 mod health;
 mod page;
 mod stream;
@@ -98,6 +99,7 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))
+        .nest("/api/v1", api::router(app.clone()))
         .route("/", get(page::index))
         .route("/{*path}", get(page::asset))
         .with_state(app)
