@@ -186,6 +186,9 @@ fn postgres(config: &Config, statement_timeout_ms: u64) -> Result<PgConnectOptio
     if url.is_empty() {
         return Err(Error::NoAddress);
     }
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        return Err(Error::Address(sqlx::Error::Configuration("it begins with postgres://".into())));
+    }
     let options = PgConnectOptions::from_str(url).map_err(Error::Address)?;
     let lock_timeout_ms = if statement_timeout_ms == 0 { 0 } else { LOCK_TIMEOUT_MS };
     Ok(options.application_name("floe").options([

@@ -52,10 +52,10 @@ impl Error {
     pub fn is_about_content(&self) -> bool {
         let Self::Database(sqlx::Error::Database(error)) = self else { return false };
         let code = error.code().unwrap_or_default();
-        // Postgres names classes of errors: 22 data exception, 23 integrity constraint. SQLite: 19 constraint, 20 mismatch,
+        // Postgres names classes of errors: 22 data exception, 23 integrity constraint, 54 limit exceeded. SQLite: 19 constraint, 20 mismatch,
         // 18 too big, the low byte of its extended codes.
         let is_sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20)) && code.len() < 5;
-        (code.len() == 5 && (code.starts_with("22") || code.starts_with("23"))) || is_sqlite
+        (code.len() == 5 && ["22", "23", "54"].iter().any(|class| code.starts_with(class))) || is_sqlite
     }
 
     /// Whether the server must not start with it: waiting does not mend it.

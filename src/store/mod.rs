@@ -44,7 +44,7 @@ pub struct Config {
     pub path: PathBuf,
     /// Connections for reading; one more writes.
     pub connections_max: u32,
-    /// Longest wait for one of them, in milliseconds.
+    /// Longest wait for a connection for reading, in milliseconds.
     pub acquire_timeout_ms: u64,
     /// Longest statement of a reader, in milliseconds.
     pub statement_timeout_ms: u64,
@@ -74,7 +74,7 @@ impl Default for Config {
 }
 
 /// What keeps conversations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// Postgres if an address is set, else SQLite.

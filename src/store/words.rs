@@ -10,7 +10,7 @@ pub fn indexed(text: &str) -> String {
         if !words.is_empty() {
             words.push(' ');
         }
-        words.push_str(&word.to_lowercase());
+        words.push_str(&small(word));
     }
     words
 }
@@ -22,7 +22,7 @@ pub struct Query(Vec<String>);
 impl Query {
     /// The words of a question, at most [`WORDS_MAX`] of them. `None` if there are none.
     pub fn parse(text: &str) -> Option<Self> {
-        let words: Vec<String> = cut(text).map(|(_, word)| word.to_lowercase()).take(WORDS_MAX).collect();
+        let words: Vec<String> = cut(text).map(|(_, word)| small(word)).take(WORDS_MAX).collect();
         (!words.is_empty()).then_some(Self(words))
     }
 
@@ -39,7 +39,7 @@ impl Query {
     }
 
     fn is_hit(&self, word: &str) -> bool {
-        let word = word.to_lowercase();
+        let word = small(word);
         let Some((last, whole)) = self.0.split_last() else { return false };
         whole.contains(&word) || word.starts_with(last.as_str())
     }
@@ -72,6 +72,11 @@ pub struct Piece {
     pub hit: bool,
 }
 
+/// A word as it is indexed: in small letters, and no longer than the index takes (Postgres: 2,046 bytes).
+fn small(word: &str) -> String {
+    word[..word.floor_char_boundary(WORD_BYTES_MAX)].to_lowercase()
+}
+
 /// Runs of letters and digits, and where each begins.
 fn cut(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let letters = |letter: char| letter.is_alphanumeric();
@@ -97,6 +102,9 @@ fn boundary(text: &str, at: usize) -> usize {
     })
 }
 
+/// Bytes of a word that are indexed.
+const WORD_BYTES_MAX: usize = 256;
+
 /// Words of one question.
 const WORDS_MAX: usize = 16;
 
@@ -112,6 +120,7 @@ mod tests {
     fn words_are_runs_of_letters_and_digits_in_small_letters() {
         assert_eq!(indexed("It's 7pm — Über-Café, isn't it?"), "it s 7pm über café isn t it");
         assert_eq!(indexed(" \u{0} !? "), "");
+        assert_eq!(indexed(&"ä".repeat(1_000)).len(), 256, "no word is longer than an index takes");
     }
 
     #[test]

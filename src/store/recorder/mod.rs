@@ -154,7 +154,7 @@ impl Writer {
             }
             // While a batch is on its way to the database the next one waits in the queue, at most for the write timeout.
             let takes = is_open && !(self.is_direct() && self.work.is_some());
-            let is_behind = self.work.is_none() && !self.is_direct() && !stopping;
+            let is_behind = self.work.is_none() && !stopping && !(self.is_direct() && self.is_marked);
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if !stopping => {
@@ -185,12 +185,12 @@ impl Writer {
 
     /// Whether records go to the database at once: nothing older waits in the spool.
     fn is_direct(&self) -> bool {
-        self.store.is_ready() && self.is_marked && self.load.spooled.load(Ordering::Relaxed) == 0
+        self.store.is_ready() && self.load.spooled.load(Ordering::Relaxed) == 0
     }
 
     /// What the database owes us, if anything.
     fn next_work(&mut self) -> Option<Work> {
-        if self.is_direct() {
+        if self.is_direct() && self.is_marked {
             return None;
         }
         let mut pen = self.pen.take()?;
