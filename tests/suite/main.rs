@@ -13,6 +13,7 @@ mod end_to_end;
 mod http;
 mod protocol;
 mod session;
+mod store;
 mod stt;
 mod support;
 mod tidy;

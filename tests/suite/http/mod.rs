@@ -1,4 +1,5 @@
 //! The edges over real sockets: who is let in, health, numbers, the page, and stopping.
 
 mod admission;
+mod conversations;
 mod routes;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub(crate) mod duplex;
 pub(crate) mod fake_llm;
+pub(crate) mod postgres;
 pub(crate) mod server;
 pub(crate) mod timeline;
 
