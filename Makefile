@@ -119,6 +119,7 @@ setup: ## Install what building and running need
 	@command -v $(CARGO) >/dev/null || { echo "Floe needs Rust 1.95 or later: https://rustup.rs"; exit 1; }
 
 setup-test:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(MAKE) --no-print-directory apt PACKAGES=postgresql
 	@command -v cargo-nextest >/dev/null || { echo "installing cargo-nextest"; $(CARGO) install cargo-nextest --locked --quiet; }
 	@[ -e target/onnxruntime/libonnxruntime.so.$(ONNXRUNTIME) ] || $(MAKE) --no-print-directory onnxruntime
 

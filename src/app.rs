@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent,
     config::Config,
-    http::{self, App, auth::Door, server::Limits, tls},
+    http::{self, App, Kept, auth::Door, server::Limits, tls},
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
     session::{Engines, registry::Registry},
+    store::{self, Recorder, Running, Store},
     stt, telemetry, tts, vad,
 };
 
@@ -61,7 +62,8 @@ fn speech_model(config: &Config) -> anyhow::Result<stt::Config> {
 
 /// Everything the routes need.
 pub fn app(config: &Config, engines: Engines) -> App {
-    let settings = config.session.settings(&config.agent.instructions, engines.tools.specs());
+    let mut settings = config.session.settings(&config.agent.instructions, engines.tools.specs());
+    settings.durable_timeout = Duration::from_millis(config.store.durable_timeout_ms);
     let offer = Offer {
         idle: settings.idle_timeout,
         session_max: settings.session_max,
@@ -81,6 +83,7 @@ pub fn app(config: &Config, engines: Engines) -> App {
         wait_max: (config.server.wait_max_ms > 0).then(|| Duration::from_millis(config.server.wait_max_ms)),
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
         drain_grace: Duration::from_millis(config.server.drain_ms),
+        kept: None,
     }
 }
 
@@ -98,13 +101,39 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
+const RECORDER_GRACE: Duration = Duration::from_secs(10);
+
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go.
-pub async fn run(listener: TcpListener, config: &Config, app: App, stop: CancellationToken) -> anyhow::Result<()> {
+/// `floe migrate`: makes the tables what this version needs. Says what was done.
+pub async fn migrate(config: &Config) -> anyhow::Result<String> {
+    Ok(match Store::open(&config.store).await? {
+        None => "store.engine is none: there is nothing to migrate".to_owned(),
+        Some(store) if store.is_ready() => format!("{}: the tables are what this version needs", store.engine()),
+        Some(store) => bail!("{}: the database cannot be reached", store.engine()),
+    })
+}
+
+/// Opens the store and starts its recorder.
+async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>> {
+    let Some(store) = Store::open(config).await.context("the store")? else {
+        tracing::warn!("store.engine is none: conversations are not kept, and no turn is durable");
+        return Ok(None);
+    };
+    let (recorder, running) = Recorder::start(store.clone()).await.context("the store")?;
+    tracing::info!(engine = store.engine(), "conversations are kept");
+    Ok(Some((Kept { store, recorder }, running)))
+}
+
+/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go, and what was said
+/// is written.
+pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics::start();
+    let (kept, recording) = keep(&config.store).await?.unzip();
+    app.kept.clone_from(&kept);
     let limits = Limits {
         connections_max: 2 * config.server.sessions_max + 64,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -131,6 +160,14 @@ pub async fn run(listener: TcpListener, config: &Config, app: App, stop: Cancell
             serving.await;
         }
     }
+    if let Some(recording) = recording
+        && !recording.stop(RECORDER_GRACE).await
+    {
+        tracing::error!("the recorder did not finish in time; the last records may be lost");
+    }
+    if let Some(kept) = kept {
+        kept.store.close().await;
+    }
     Ok(())
 }
 
@@ -154,6 +191,8 @@ pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::
         config.server.tls_self_signed = false;
         config.server.tls_cert.clear();
         config.server.tls_key.clear();
+        // A measurement, not a conversation to keep; and the store may be in use by a running server.
+        config.store.engine = store::Engine::None;
         let app = app(&config, engines(&config)?);
         let listener = listen(&config).await?;
         url = format!("ws://{}", listener.local_addr()?);

@@ -32,6 +32,8 @@ pub struct Config {
     pub agent: crate::agent::Config,
     /// Text to speech.
     pub tts: crate::tts::Config,
+    /// Where conversations are kept.
+    pub store: crate::store::Config,
     /// Logs.
     pub telemetry: crate::telemetry::Config,
 }
@@ -291,4 +293,5 @@ const PREFIX: &str = "FLOE_";
 const TOOLS: &[&str] = &["FLOE_CONFIG", "FLOE_MODEL"];
 
 /// What every OpenAI client reads: applies to all remote engines that are not set by themselves.
-const SHORTCUTS: &[(&str, &str)] = &[("OPENAI_API_KEY", ".api_key"), ("OPENAI_BASE_URL", ".base_url")];
+const SHORTCUTS: &[(&str, &str)] =
+    &[("OPENAI_API_KEY", ".api_key"), ("OPENAI_BASE_URL", ".base_url"), ("DATABASE_URL", "store.url")];

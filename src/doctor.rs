@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     config::{self, Config, Loaded},
     models::{Shelf, choose, speed},
+    store,
     tts::{self, Engine},
 };
 
@@ -28,7 +29,7 @@ pub struct Finding {
 }
 
 /// Looks at everything the configured engines need.
-pub fn examine(config: &Config) -> Vec<Finding> {
+pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![processor(), model(config)];
     if matches!(config.tts.engine, Engine::Auto | Engine::Espeak | Engine::Piper) {
         findings.push(program("espeak-ng", "--version", "apt install espeak-ng"));
@@ -45,7 +46,37 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         }
     }
     findings.push(address(&config.server.listen));
+    findings.push(database(&config.store).await);
     findings
+}
+
+/// Looks and leaves no trace: neither a file nor a table is made.
+async fn database(config: &store::Config) -> Finding {
+    let engine = config.chosen();
+    let (ok, found) = match engine {
+        store::Engine::None => (true, "none: conversations are not kept".to_owned()),
+        store::Engine::Sqlite | store::Engine::Auto => {
+            let file = config.file();
+            match std::fs::metadata(&file) {
+                Ok(found) => (true, format!("{} ({} kB)", file.display(), found.len() / 1_000)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    (true, format!("{} will be made when Floe first serves", file.display()))
+                }
+                Err(error) => (false, format!("{}: {error}", file.display())),
+            }
+        }
+        store::Engine::Postgres => match store::look(config).await {
+            Ok(found) => (true, found),
+            Err(error) => (false, error.to_string()),
+        },
+    };
+    let fix = match engine {
+        store::Engine::Postgres => {
+            "Check store.url (DATABASE_URL) and that the server runs; until then turns wait in the spool."
+        }
+        _ => "Set store.dir (FLOE_STORE_DIR) to a directory that this user may write.",
+    };
+    Finding { name: "store", ok, found, fix: fix.into() }
 }
 
 fn processor() -> Finding {
@@ -153,8 +184,8 @@ fn address(listen: &str) -> Finding {
 }
 
 /// Prints what [`examine`] found; fails if something is missing.
-pub fn print(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
-    let findings = examine(config);
+pub async fn print(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let findings = examine(config).await;
     let ok = findings.iter().all(|finding| finding.ok);
     let mut out = io::stdout().lock();
     if json {

@@ -1,31 +1,72 @@
 //! Names of things: one random id per session, counters for everything inside it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-/// One session, unique across servers. Time-ordered, so a listing sorts by when the session began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(Uuid);
+/// Ids that are unique across servers. Time-ordered, so a listing sorts by when each began.
+macro_rules! unique {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
 
-impl SessionId {
-    /// A fresh id.
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
+        impl $name {
+            /// A fresh id.
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// The bare value, as a database keeps it.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// The id of this value.
+            pub const fn of_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NoId;
+
+            /// Reads what `Display` writes.
+            fn from_str(text: &str) -> Result<Self, NoId> {
+                let uuid = text.strip_prefix($prefix).filter(|hex| hex.len() == 32).ok_or(NoId)?;
+                Uuid::try_parse(uuid).map(Self).map_err(|_| NoId)
+            }
+        }
+    };
 }
 
-impl Default for SessionId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// A text that is no id of the kind wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("that is no id")]
+pub struct NoId;
 
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ses_{}", self.0.simple())
-    }
-}
+unique!(
+    /// One session.
+    SessionId,
+    "ses_"
+);
+unique!(
+    /// One conversation as it is kept.
+    ConversationId,
+    "cnv_"
+);
 
 /// Ids inside a session are counters from 1, given out by the conversation: the same facts always give the same ids.
 /// Items and calls that a client brings along are named by its codec, from the other half of the range.

@@ -17,6 +17,7 @@ pub mod recite;
 pub mod replay;
 pub mod session;
 pub mod shutdown;
+pub mod store;
 pub mod stt;
 pub mod telemetry;
 pub mod transcribe;

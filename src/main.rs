@@ -42,6 +42,8 @@ enum Command {
     Models(models::command::Command),
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.
     Replay(replay::Args),
+    /// Makes the tables of the database what this version needs. `floe serve` does the same when it starts.
+    Migrate,
     /// Says what every setting is, and where it comes from.
     CheckConfig {
         /// As one JSON object.
@@ -96,8 +98,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry::start(&telemetry)?;
             runtime.block_on(app::models(&loaded.config, command))
         }
+        Command::Migrate => {
+            telemetry::start(&loaded.config.telemetry)?;
+            let done = runtime.block_on(app::migrate(&loaded.config))?;
+            writeln!(std::io::stdout(), "{done}")?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::CheckConfig { json } => doctor::print_config(&loaded, json),
-        Command::Doctor { json } => doctor::print(&loaded.config, json),
+        Command::Doctor { json } => runtime.block_on(doctor::print(&loaded.config, json)),
     }
 }
 

@@ -203,6 +203,8 @@ pub enum Input {
     // ---- store
     /// An item is durable.
     ItemStored(ItemId),
+    /// An item is not durable and will not be.
+    ItemNotStored(ItemId),
 
     // ---- life
     /// The socket is gone; the session may go on.

@@ -7,6 +7,7 @@
 //! elsewhere carries the id of its utterance or response; a fact with an id that is over changes nothing.
 
 mod assistant_turn;
+mod durability;
 mod endpointing;
 pub mod floor;
 pub mod history;
@@ -38,6 +39,7 @@ pub use timer::Timer;
 
 use self::{
     assistant_turn::{Announcement, Aside, AssistantTurn, Spoken},
+    durability::Unconfirmed,
     floor::{Happening, Verdict},
     outbox::Outbox,
     response::{Releasing, Response},
@@ -65,6 +67,7 @@ pub struct Conversation {
     /// Since when it is the user's turn to say something, once there was a reply.
     prompt_from: Option<Time>,
     history: History,
+    unconfirmed: Unconfirmed,
     announcements: VecDeque<Announcement>,
     timers: TimerTable,
     outbox: Outbox,
@@ -99,6 +102,7 @@ impl Conversation {
             spoken: VecDeque::new(),
             prompt_from: None,
             history: History::default(),
+            unconfirmed: Unconfirmed::default(),
             announcements: VecDeque::new(),
             timers: TimerTable::default(),
             outbox: Outbox::default(),
@@ -240,7 +244,8 @@ impl Conversation {
             Input::RecognitionFailed { utterance, reason } => self.recognition_failed(utterance, reason)?,
             Input::AnnouncementSet { after, text } => self.set_announcement(after, text),
             Input::AnnouncementsCancelled => self.announcements.clear(),
-            Input::ItemStored(_) => {}
+            Input::ItemStored(item) => self.confirm(item, true)?,
+            Input::ItemNotStored(item) => self.confirm(item, false)?,
             Input::PeerLost => self.releasing = Releasing::Held,
             Input::PeerBack => self.releasing = Releasing::Allowed,
             Input::Draining { deadline } => self.leave(CloseReason::Restart, deadline),
@@ -300,6 +305,7 @@ impl Conversation {
                 self.end_speech(StopReason::AudioGap);
             }
             Timer::TranscriptOverdue => self.expire_transcripts(),
+            Timer::StoreOverdue => self.expire_confirmations(),
             Timer::FirstDelta | Timer::DeltaGap | Timer::ReplyOverdue | Timer::ToolCall => self.expire_replies(),
             Timer::FirstAudio => self.expire_speech(),
             Timer::Prompt => self.prompt(),
@@ -382,6 +388,7 @@ impl Conversation {
     fn leave_if_free(&mut self) {
         if let Life::Leaving(reason) = self.life
             && self.decide(Happening::Leaving) == Verdict::Proceed
+            && self.unconfirmed.is_empty()
         {
             self.close(reason);
         }
@@ -396,6 +403,7 @@ impl Conversation {
         for utterance in self.user.take_open() {
             self.outbox.command(Command::CancelRecognition { utterance });
         }
+        self.give_up_confirmations();
         self.life = Life::Closed;
         self.announcements.clear();
         self.timers = TimerTable::default();

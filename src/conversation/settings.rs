@@ -149,6 +149,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Longest session; zero = no limit.
     pub session_max: Duration,
+    /// Whether a store is to confirm each turn before the client hears that it is durable.
+    pub durable: bool,
+    /// Longest wait for that; then the client hears that it is not.
+    pub durable_timeout: Duration,
     /// Whether a short pause may start a speculative final and a draft reply on it. Off in this version's servers.
     pub drafts: bool,
 }
@@ -197,6 +201,8 @@ impl Default for Settings {
             tool_timeout: ms(20_000),
             idle_timeout: ms(300_000),
             session_max: ms(0),
+            durable: false,
+            durable_timeout: ms(5_000),
             drafts: false,
         }
     }

@@ -33,6 +33,8 @@ pub enum Timer {
     SessionMax,
     /// The server, or a client that said goodbye, waits no longer.
     Drain,
+    /// A store has not confirmed a turn.
+    StoreOverdue,
 }
 
 /// When a reply, or any of several, wants to be woken for what.
@@ -63,7 +65,7 @@ impl Deadlines {
     }
 }
 
-const ALL: [Timer; 14] = [
+const ALL: [Timer; 15] = [
     Timer::AudioGap,
     Timer::TranscriptOverdue,
     Timer::FirstDelta,
@@ -78,6 +80,7 @@ const ALL: [Timer; 14] = [
     Timer::Idle,
     Timer::SessionMax,
     Timer::Drain,
+    Timer::StoreOverdue,
 ];
 
 /// One optional deadline per [`Timer`]. Setting costs a store; finding the next one costs a look at each.

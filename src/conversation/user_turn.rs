@@ -488,9 +488,9 @@ impl Conversation {
         self.timers.clear(Timer::Idle);
     }
 
-    /// A turn stands. Where a store must confirm it first, this is the place that would wait for `ItemStored`.
+    /// A turn stands. The reply does not wait for a store to confirm it; only the client's notice does.
     fn stand(&mut self, turn: Turn) {
-        self.outbox.event(Event::TurnCommitted { item: turn.item, durable: false });
+        self.announce_turn(turn.item);
         self.user.unanswered = Some(turn);
     }
 }

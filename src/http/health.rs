@@ -14,12 +14,21 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// New sessions are welcome: models are loaded (or there would be no server) and nobody is draining.
+/// New sessions are welcome: models are loaded (or there would be no server), nobody is draining, and the database has been
+/// reached once. If it goes away later, conversations go on and wait in the spool.
 pub(super) async fn ready(State(app): State<App>) -> Response {
     if app.registry.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
-    "ready\n".into_response()
+    match &app.kept {
+        Some(kept) if !kept.store.is_ready() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database has not been reached yet\n").into_response()
+        }
+        Some(kept) if kept.recorder.spooled() > 0 => {
+            format!("ready; {} records wait for the database\n", kept.recorder.spooled()).into_response()
+        }
+        _ => "ready\n".into_response(),
+    }
 }
 
 /// Prometheus' text format.

@@ -8,8 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     conversation::Settings,
+    ids::SessionId,
     protocol::{native::Offer, openai::Voices},
     session::{Engines, registry::Registry},
+    store::{Recorder, Scribe, Store, record::Opening},
 };
 
 pub mod auth;
@@ -17,6 +19,7 @@ pub mod openai;
 pub mod server;
 pub mod tls;
 
+mod api;
 mod health;
 mod page;
 mod secrets;
@@ -113,7 +116,29 @@ pub struct App {
     pub hello_timeout: Duration,
     /// Time that replies in progress get when the server stops.
     pub drain_grace: Duration,
+    /// Where conversations are kept, if they are.
+    pub kept: Option<Kept>,
 }
+
+/// The store, and who writes into it.
+#[derive(Clone)]
+pub struct Kept {
+    /// For reading.
+    pub store: Store,
+    /// For writing.
+    pub recorder: Recorder,
+}
+
+impl Kept {
+    /// Begins to write down the conversation of a new session.
+    fn begin(&self, session: SessionId, agent: String, language: String) -> Scribe {
+        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+        self.recorder.begin(session, opening)
+    }
+}
+
+/// Whose conversations these are, until there is a login.
+const TENANT: &str = "default";
 
 /// Every route.
 pub fn router(app: App) -> Router {
@@ -122,6 +147,7 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))
+        .nest("/api/v1", api::router(app.clone()))
         .route("/", get(page::index))
         .route("/{*path}", get(page::asset))
         .with_state(app)

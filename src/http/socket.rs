@@ -18,6 +18,7 @@ use crate::{
         self, Attachment, Outgoing, Pace, Received, Start,
         registry::{Permit, Refusal},
     },
+    store::Scribe,
     telemetry::metrics,
 };
 
@@ -68,6 +69,8 @@ pub(super) struct Talk {
     pub(super) pace: Pace,
     pub(super) welcome: Vec<Message>,
     pub(super) began: Instant,
+    /// Who writes down what is said, if it is kept.
+    pub(super) scribe: Option<Scribe>,
 }
 
 /// Runs a session to its end and gives its place back.
@@ -76,9 +79,9 @@ where
     R: Stream<Item = Received> + Send + Unpin + 'static,
     W: Sink<Outgoing> + Send + Unpin + 'static,
 {
-    let Talk { id, codec, settings, pace, welcome, began } = talk;
+    let Talk { id, codec, settings, pace, welcome, began, scribe } = talk;
     let (draining, drain_grace) = (permit.draining.clone(), app.drain_grace);
-    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace };
+    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe };
     let outcome = match session::run(start, app.engines.clone(), socket).await {
         Ok(session::Ended::Orderly) => "ended",
         Ok(session::Ended::Panicked) => "panicked",

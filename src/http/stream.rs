@@ -80,9 +80,14 @@ async fn connection(app: App, permit: Permit, id: SessionId, socket: WebSocket) 
     let mut settings = app.settings.patched(negotiated.settings.clone());
     settings.playback_reports = negotiated.features.playback;
     let pace = if negotiated.pace == native::Pace::File { Pace::File } else { Pace::Live };
+    let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
+    let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, language));
+    settings.durable = scribe.is_some();
+    let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
-    let (codec, welcome) = NativeCodec::accept(&negotiated, &app.offer, id, None, &settings, Box::new(clock));
-    let talk = socket::Talk { id, codec: Box::new(codec), settings, pace, welcome: vec![welcome], began };
+    let (codec, welcome) =
+        NativeCodec::accept(&negotiated, &app.offer, id, conversation.as_deref(), &settings, Box::new(clock));
+    let talk = socket::Talk { id, codec: Box::new(codec), settings, pace, welcome: vec![welcome], began, scribe };
     socket::talk(app, permit, talk, Attachment { receiver, sender }).await;
 }
 

@@ -17,8 +17,9 @@ use crate::{
     agent::{ChatModel, tools},
     audio::{self, AudioPos},
     conversation::{Command, Conversation, Event, Input, Output, Settings, Time},
-    ids::SessionId,
+    ids::{ItemId, SessionId},
     protocol::{Codec, Incoming, Message, ProtocolError, native::close},
+    store::{Progress, Scribe},
     stt::SpeechToText,
     telemetry::metrics,
     tts::{Segment, TextToSpeech},
@@ -32,6 +33,7 @@ pub mod registry;
 mod ears;
 pub(crate) mod hearing;
 mod loudspeaker;
+mod recording;
 mod speaking;
 pub(crate) mod voice;
 mod wording;
@@ -43,6 +45,7 @@ use attachment::{Outbox, Parcel, WriteLimits};
 use ears::{Ears, Heard};
 use hearing::Hearing;
 use loudspeaker::Loudspeaker;
+use recording::Recording;
 use speaking::Speaking;
 
 /// The engines that sessions share.
@@ -76,6 +79,8 @@ pub struct Start {
     pub draining: CancellationToken,
     /// How long a reply in progress may take when the server drains.
     pub drain_grace: Duration,
+    /// Keeps what is said. With it, [`Settings::durable`] makes the client hear what is on disk.
+    pub scribe: Option<Scribe>,
 }
 
 /// Runs one session to its end. Dropping the future ends it at once, with everything it started. A panic inside ends this
@@ -100,9 +105,12 @@ where
         hearing: Hearing::new(engines.stt, facts.clone()),
         speaking: Speaking::new(engines.agent, engines.tools, engines.tts, output, facts),
         loudspeaker,
+        recording: start.scribe.map(Recording::new),
+        not_stored: Vec::new(),
         waiting: VecDeque::new(),
         scratch: Vec::new(),
         ending: Ending::Open,
+        reason: "hung_up",
     };
     for message in start.welcome {
         session.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
@@ -115,6 +123,9 @@ where
         // A bug, and its blast radius: this session. The panic hook has told the log where.
         metrics::closed(close::INTERNAL);
         outbox.last_words(close::INTERNAL, "the server broke; connect again");
+    }
+    if let Some(recording) = session.recording.take() {
+        recording.end(ended, session.reason);
     }
     // Without the sender the writer ends once it has written everything.
     drop(outbox);
@@ -141,11 +152,16 @@ struct Session {
     hearing: Hearing,
     speaking: Speaking,
     loudspeaker: Loudspeaker,
+    recording: Option<Recording>,
+    /// Items that the recorder did not take; the core is told once it has put everything out.
+    not_stored: Vec<ItemId>,
     /// Encoded and not yet handed to the writer. Audio in it is bounded by the core's credit; more than [`WAITING_MAX`]
     /// entries mean that the client does not read: the session ends as a slow consumer.
     waiting: VecDeque<Parcel>,
     scratch: Vec<Message>,
     ending: Ending,
+    /// Why the conversation ended, for the record.
+    reason: &'static str,
 }
 
 /// Whether the loop goes on.
@@ -172,6 +188,7 @@ impl Session {
         let mut heartbeat = time::interval_at(self.began + HEARTBEAT, HEARTBEAT);
         let mut silent_beats = 0;
         let ready = self.ears.ready();
+        let mut stored = self.recording.as_ref().map(Recording::progress);
         while !(self.ending == Ending::Gone || (self.ending == Ending::Closing && self.waiting.is_empty())) {
             let deadline = self.core.poll_timeout().map(|(at, _)| self.instant(at));
             tokio::select! {
@@ -187,6 +204,7 @@ impl Session {
                     self.drain_outputs();
                 }
                 Some(fact) = facts.recv() => self.tell(fact),
+                progress = recording::changed(&mut stored) => self.confirm(progress),
                 permit = outbox.room(), if !self.waiting.is_empty() => match (permit, self.waiting.pop_front()) {
                     (Some(permit), Some(parcel)) => permit.send(parcel),
                     _ => self.ending = Ending::Gone,
@@ -220,6 +238,9 @@ impl Session {
                 Heard::Frame(frame, speech) => {
                     let end = frame.end;
                     self.hearing.frame(frame);
+                    if let Some(recording) = &mut self.recording {
+                        recording.heard(end);
+                    }
                     self.tell(Input::Frame { end, speech });
                 }
                 Heard::Fact(fact) => self.tell(fact),
@@ -292,14 +313,28 @@ impl Session {
     }
 
     fn drain_outputs(&mut self) {
-        while let Some(output) = self.core.poll_output() {
-            match output {
-                Output::Command(command) => self.obey(command),
-                Output::Event(event) => self.publish(&event),
-                // No store is configured in this version; the conversation says so in `turn.committed`.
-                Output::Record(_) => {}
+        loop {
+            while let Some(output) = self.core.poll_output() {
+                match output {
+                    Output::Command(command) => self.obey(command),
+                    Output::Event(event) => self.publish(&event),
+                    Output::Record(record) => {
+                        let recording = self.recording.as_mut();
+                        let kept = recording.map_or(Ok(()), |recording| recording.keep(record, self.core.history()));
+                        self.not_stored.extend(kept.err());
+                    }
+                }
             }
+            let Some(item) = self.not_stored.pop() else { return };
+            let now = self.now();
+            self.core.handle_input(now, Input::ItemNotStored(item));
         }
+    }
+
+    /// The recorder has come further.
+    fn confirm(&mut self, progress: Progress) {
+        let facts = self.recording.as_mut().map(|recording| recording.confirm(progress)).unwrap_or_default();
+        facts.into_iter().for_each(|fact| self.tell(fact));
     }
 
     fn obey(&mut self, command: Command) {
@@ -333,6 +368,12 @@ impl Session {
 
     fn publish(&mut self, event: &Event) {
         metrics::event(event);
+        if let Some(recording) = &mut self.recording {
+            recording.note(event);
+        }
+        if let Event::Ended(reason) = event {
+            self.reason = recording::word(*reason);
+        }
         let audio = match event {
             Event::ResponseAudio { response, chunk, .. } => Some((*response, chunk.duration())),
             Event::PlaybackFlushed { response, .. } => {

@@ -38,6 +38,9 @@ fn install() -> Option<PrometheusHandle> {
     describe_counter!("voice_ws_close_total", "Connections the server closed, by code");
     describe_counter!("voice_protocol_errors_total", "Wrong messages, by code");
     describe_counter!("voice_slow_consumers_total", "Clients that did not read");
+    describe_gauge!("voice_store_up", "Whether the database took the last write");
+    describe_gauge!("voice_store_spooled_records", "Records that wait in the spool for the database");
+    describe_counter!("voice_store_records_total", "Records by what became of them");
     Some(handle)
 }
 
@@ -75,6 +78,21 @@ pub(crate) fn closed(code: u16) {
 /// A message was wrong.
 pub(crate) fn protocol_error(code: &'static str) {
     counter!("voice_protocol_errors_total", "code" => code).increment(1);
+}
+
+/// The database took a write, or did not.
+pub(crate) fn store_up(is_up: bool) {
+    gauge!("voice_store_up").set(f64::from(u8::from(is_up)));
+}
+
+/// Records now in the spool.
+pub(crate) fn spooled(records: u64) {
+    gauge!("voice_store_spooled_records").set(f64::from(u32::try_from(records).unwrap_or(u32::MAX)));
+}
+
+/// What became of records.
+pub(crate) fn records(outcome: &'static str, records: usize) {
+    counter!("voice_store_records_total", "outcome" => outcome).increment(records as u64);
 }
 
 /// What the numbers make of one event.

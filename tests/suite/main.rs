@@ -14,6 +14,7 @@ mod http;
 mod models;
 mod protocol;
 mod session;
+mod store;
 mod stt;
 mod support;
 mod tidy;

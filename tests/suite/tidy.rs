@@ -20,15 +20,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("models", &["stt"]),
     ("protocol", &["conversation", "audio", "ids"]),
     ("telemetry", &["conversation"]),
-    ("session", &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "telemetry"]),
+    ("store", &["ids", "telemetry"]),
+    (
+        "session",
+        &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "store", "telemetry"],
+    ),
     ("recite", &["session", "conversation", "audio", "ids", "tts"]),
     ("transcribe", &["session", "conversation", "audio", "engine", "vad"]),
-    ("http", &["session", "protocol", "conversation", "audio", "ids", "telemetry", "recite", "transcribe"]),
+    ("http", &["session", "protocol", "conversation", "audio", "ids", "store", "telemetry", "recite", "transcribe"]),
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "telemetry"]),
-    ("doctor", &["config", "models", "tts"]),
+    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry"]),
+    ("doctor", &["config", "models", "store", "tts"]),
 ];
 
 /// Crates that only these places may name.
@@ -52,6 +56,7 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("libloading", &["tts"]),
     ("icu_normalizer", &["tts"]),
     ("figment", &["config"]),
+    ("sqlx", &["store"]),
     ("clap", &["main", "models", "replay", "caller", "bin"]),
     ("anyhow", &["main", "app", "doctor", "bin"]),
     ("fs4", &["models"]),

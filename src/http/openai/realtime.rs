@@ -133,12 +133,14 @@ fn dialect(headers: &HeaderMap) -> Dialect {
 /// One upgraded socket: the session begins unasked.
 async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, socket: WebSocket) {
     let began = socket::now();
-    let dialect = opening.dialect;
+    let (dialect, agent) = (opening.dialect, opening.model.clone());
     let Attachment { receiver, mut sender } = socket::halves(socket);
     match RealtimeCodec::accept(opening, &app.settings, id) {
-        Ok((codec, settings, welcome)) => {
+        Ok((codec, mut settings, welcome)) => {
             let codec = Box::new(codec);
-            let talk = socket::Talk { id, codec, settings, pace: Pace::Unpaced, welcome, began };
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string()));
+            settings.durable = scribe.is_some();
+            let talk = socket::Talk { id, codec, settings, pace: Pace::Unpaced, welcome, began, scribe };
             socket::talk(app, permit, talk, Attachment { receiver, sender }).await;
         }
         Err(ProtocolError { code, message, close, .. }) => {

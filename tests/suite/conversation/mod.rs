@@ -3,6 +3,7 @@
 mod announcements;
 mod barge_in;
 mod drain;
+mod durability;
 mod failures;
 mod floor;
 mod manual_turns;

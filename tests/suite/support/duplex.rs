@@ -82,6 +82,7 @@ impl Peer {
             welcome: vec![ready],
             draining: draining.clone(),
             drain_grace: Duration::from_secs(30),
+            scribe: None,
         };
         let mut tasks = JoinSet::new();
         let socket = Attachment { receiver: ReceiverStream::new(incoming), sender };

@@ -8,6 +8,7 @@ pub(crate) mod fake_llm;
 pub(crate) mod onnx;
 #[cfg(feature = "piper")]
 pub(crate) mod piper;
+pub(crate) mod postgres;
 pub(crate) mod server;
 pub(crate) mod timeline;
 

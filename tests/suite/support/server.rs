@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use floe::{app, config::Config, session::Engines};
+use floe::{app, config::Config, session::Engines, store};
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +14,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one with these engines.
-    pub(crate) async fn start(config: Config, engines: Engines) -> Self {
+    /// Starts one with these engines. It keeps nothing, unless it is given a directory of its own.
+    pub(crate) async fn start(mut config: Config, engines: Engines) -> Self {
+        if config.store.dir == store::Config::default().dir {
+            config.store.engine = store::Engine::None;
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

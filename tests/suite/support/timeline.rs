@@ -269,6 +269,8 @@ impl Stage {
                 let (response, segment) = place(subject);
                 Input::SpeechFailed { response, segment, reason: "broken" }
             }
+            "stored" => Input::ItemStored(item_id(subject)),
+            "unstored" => Input::ItemNotStored(item_id(subject)),
             "announce" => Input::AnnouncementSet { after: Duration::from_millis(ms(subject)), text: words() },
             "hush" => Input::AnnouncementsCancelled,
             _ => return None,
@@ -373,7 +375,9 @@ fn describe(output: &Output) -> String {
             Event::SettingsUpdated(_) => "SettingsUpdated".to_owned(),
             Event::SpeechStarted { item, at } => format!("SpeechStarted {item} @{at}"),
             Event::SpeechStopped { item, at, reason } => format!("SpeechStopped {item} @{at} {reason:?}"),
-            Event::TurnCommitted { item, .. } => format!("TurnCommitted {item}"),
+            Event::TurnCommitted { item, durable } => {
+                format!("TurnCommitted {item}{}", if *durable { " durable" } else { "" })
+            }
             Event::TranscriptPartial { item, revision, stable, unstable } => {
                 format!("TranscriptPartial {item} {revision} \"{stable}|{unstable}\"")
             }
@@ -445,6 +449,7 @@ fn set(settings: &mut Settings, pair: &str) {
     let duration = || Duration::from_millis(value.parse().unwrap());
     match name {
         "silence" => settings.silence = duration(),
+        "durable" => settings.durable = value.parse().unwrap(),
         "utterance_max" => settings.utterance_max = duration(),
         "idle" => settings.idle_timeout = duration(),
         "session_max" => settings.session_max = duration(),

@@ -130,7 +130,8 @@ fn the_doctor_says_which_runtime_is_there_or_what_is_wrong_with_it() {
     let diagnosis = |piper| {
         let mut config = floe::config::Config::default();
         config.tts.piper = piper;
-        let findings = floe::doctor::examine(&config);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let findings = runtime.block_on(floe::doctor::examine(&config));
         findings.into_iter().find(|finding| finding.name == "voice runtime").unwrap()
     };
     let voices = || config(folder.path(), Runtime::Rten);

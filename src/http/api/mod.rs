@@ -1,0 +1,63 @@
+//! `/api/v1`: what was said, and what it cost. Errors are problem+json (RFC 9457).
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{any, get},
+};
+
+use super::{App, Kept, auth::Caller, socket::origin_is_welcome};
+
+mod conversations;
+mod export;
+mod problem;
+mod wire;
+
+use problem::Problem;
+
+/// The routes below `/api/v1`.
+pub(super) fn router(app: App) -> Router<App> {
+    Router::new()
+        .route("/conversations", get(conversations::list))
+        .route("/conversations/{id}", get(conversations::read).delete(conversations::delete))
+        .route("/conversations/{id}/transcript", get(conversations::transcript))
+        .route("/search", get(conversations::search))
+        .route("/usage", get(conversations::usage))
+        // A route of its own and no fallback: the page's `/{*path}` would win over that.
+        .route("/{*path}", any(|| async { Problem::not_found("There is no such resource.") }))
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(middleware::from_fn_with_state(app, guard))
+}
+
+/// Pages of other origins may not read or delete what is kept here. (A page cannot read our answers without leave, but it
+/// could send a request and not care.)
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = match admit(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    // What was said belongs to nobody's cache.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn admit(app: &App, request: &Request) -> Result<(), Problem> {
+    if !origin_is_welcome(request.headers(), &app.origins) {
+        return Err(Problem::forbidden("This page may not ask. Its origin must be listed in server.origins."));
+    }
+    match app.door.who(request.headers(), request.uri().query()) {
+        Ok(Caller::Anybody | Caller::Key) => Ok(()),
+        Ok(Caller::Secret(_)) => {
+            Err(Problem::forbidden("A client secret opens one session, and nothing else. Use a key."))
+        }
+        Err(refused) => Err(Problem::unauthorized(refused.to_string())),
+    }
+}
+
+/// The store, or why there is none.
+fn kept(app: &App) -> Result<&Kept, Problem> {
+    app.kept.as_ref().ok_or_else(Problem::nothing_kept)
+}

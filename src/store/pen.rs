@@ -1,0 +1,264 @@
+//! The one connection that writes. It is in no pool: a write that takes too long is dropped *together with* its connection,
+//! so a half-open transaction is closed with it and nobody ever works inside one (sqlx 0.9.0's `begin` is not safe to drop).
+//!
+//! A write that timed out may have been applied all the same. That is harmless: everything here can be done twice.
+
+use std::collections::HashMap;
+
+use sqlx::Connection as _;
+use uuid::Uuid;
+
+use super::{
+    Error, Store,
+    db::{Connection, either, within},
+    now_ms,
+    record::{Change, Entry},
+    words,
+};
+
+/// The statement of one change.
+macro_rules! statement {
+    ($entry:expr) => {{
+        let entry: &Entry = $entry;
+        match &entry.change {
+            Change::Opened(opening) => sqlx::query(OPEN)
+                .bind(entry.conversation)
+                .bind(entry.session)
+                .bind(&opening.tenant)
+                .bind(&opening.user)
+                .bind(&opening.agent)
+                .bind(&opening.language)
+                .bind(entry.at_ms),
+            Change::Item(row) => sqlx::query(PUT_ITEM)
+                .bind(entry.conversation)
+                .bind(row.item)
+                .bind(entry.epoch)
+                .bind(entry.revision)
+                .bind(row.position)
+                .bind(&row.role)
+                .bind(&row.kind)
+                .bind(&row.text)
+                .bind(&row.written)
+                .bind(&row.language)
+                .bind(row.start_ms)
+                .bind(row.end_ms)
+                .bind(row.interrupted)
+                .bind(row.response)
+                .bind(row.call)
+                .bind(&row.tool)
+                .bind(&row.arguments)
+                .bind(row.failed)
+                .bind(entry.at_ms)
+                .bind(words::indexed(&row.text)),
+            Change::Receipt(row) => sqlx::query(PUT_RECEIPT)
+                .bind(entry.conversation)
+                .bind(row.response)
+                .bind(entry.epoch)
+                .bind(entry.revision)
+                .bind(row.turn)
+                .bind(&row.status)
+                .bind(&row.reason)
+                .bind(row.endpoint_ms)
+                .bind(row.transcript_ms)
+                .bind(row.first_text_ms)
+                .bind(row.first_audio_ms)
+                .bind(row.first_sent_ms)
+                .bind(row.input_tokens)
+                .bind(row.output_tokens)
+                .bind(entry.at_ms),
+            Change::Closed(closing) => sqlx::query(CLOSE)
+                .bind(entry.conversation)
+                .bind(if closing.lost { "lost" } else { "ended" })
+                .bind(&closing.reason)
+                .bind(entry.at_ms)
+                .bind(closing.audio_in_ms)
+                .bind(closing.audio_out_ms),
+        }
+    }};
+}
+/// One entry, with the same statements on either database.
+macro_rules! one {
+    ($connection:expr, $node:expr, $entry:expr, $fence:expr) => {{
+        let entry: &Entry = $entry;
+        let fence: &mut HashMap<(Uuid, i64), bool> = $fence;
+        if let Change::Opened(_) = &entry.change {
+            sqlx::query(OPEN_SESSION)
+                .bind(entry.session)
+                .bind(entry.epoch)
+                .bind($node)
+                .bind(entry.at_ms)
+                .execute($connection)
+                .await?;
+            fence.remove(&(entry.session, entry.epoch));
+        }
+        let known = fence.get(&(entry.session, entry.epoch)).copied();
+        let is_owner = match known {
+            Some(known) => known,
+            None => {
+                // Also holds the row until the commit: a claim waits, and is not overtaken by this write.
+                let touched = sqlx::query(FENCE)
+                    .bind(entry.session)
+                    .bind(entry.epoch)
+                    .bind(now_ms())
+                    .execute($connection)
+                    .await?
+                    .rows_affected();
+                fence.insert((entry.session, entry.epoch), touched > 0);
+                touched > 0
+            }
+        };
+        if is_owner {
+            statement!(entry).execute($connection).await?;
+            Verdict::Kept
+        } else {
+            Verdict::Fenced
+        }
+    }};
+}
+/// What became of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is in the database.
+    Kept,
+    /// Another owns the session by now, or the conversation was deleted: nothing was touched.
+    Fenced,
+    /// The database refuses this very content.
+    Refused,
+}
+
+/// Writes batches.
+pub(super) struct Pen {
+    store: Store,
+    node: String,
+    connection: Option<Connection>,
+}
+
+impl Pen {
+    /// A pen of this server. Connects when it first writes.
+    pub(super) fn new(store: Store, node: String) -> Self {
+        Self { store, node, connection: None }
+    }
+
+    /// Writes all of them in one transaction, or none: an error means that all are to be tried again.
+    pub(super) async fn write(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+        match self.attempt(entries).await {
+            Err(error) if error.is_about_content() => self.write_singly(entries).await,
+            other => other,
+        }
+    }
+
+    /// One by one, to find those that the database refuses.
+    async fn write_singly(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+        let mut verdicts = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match self.attempt(std::slice::from_ref(entry)).await {
+                Ok(one) => verdicts.extend(one),
+                Err(error) if error.is_about_content() => {
+                    tracing::error!(%error, revision = entry.revision, "the database refuses a record");
+                    verdicts.push(Verdict::Refused);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(verdicts)
+    }
+
+    async fn attempt(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+        let timeout = self.store.config.write_timeout();
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => within(timeout, self.store.connect()).await??,
+        };
+        let written = within(timeout, apply(&mut connection, &self.node, entries)).await;
+        match written {
+            Ok(Ok(verdicts)) => {
+                self.connection = Some(connection);
+                Ok(verdicts)
+            }
+            // Dropped here, and closed with that.
+            Ok(Err(error)) => Err(error),
+            Err(elapsed) => Err(elapsed),
+        }
+    }
+
+    /// Marks what a server of this name left behind when it ended without a word: conversations that were live before this
+    /// server began.
+    pub(super) async fn mark_lost(&mut self, before_ms: i64) -> Result<u64, Error> {
+        let timeout = self.store.config.write_timeout();
+        let mut connection = within(timeout, self.store.connect()).await??;
+        let marking = async {
+            either!(Connection, &mut connection, connection => {
+                sqlx::query(MARK_LOST)
+                    .bind(&self.node)
+                    .bind(before_ms)
+                    .execute(&mut **connection)
+                    .await
+                    .map(|done| done.rows_affected())
+            })
+        };
+        let marked = within(timeout, marking).await??;
+        self.connection = Some(connection);
+        Ok(marked)
+    }
+
+    /// Lets go of the connection in good order.
+    pub(super) async fn close(self) {
+        let Some(connection) = self.connection else { return };
+        let closing = async { either!(Connection, connection, connection => connection.close().await) };
+        let _closed = within(self.store.config.write_timeout(), closing).await;
+    }
+}
+
+async fn apply(connection: &mut Connection, node: &str, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+    let mut verdicts = Vec::with_capacity(entries.len());
+    match connection {
+        Connection::Pg(connection) => {
+            let mut transaction = connection.begin().await?;
+            let mut fence = HashMap::new();
+            for entry in entries {
+                verdicts.push(one!(&mut *transaction, node, entry, &mut fence));
+            }
+            transaction.commit().await?;
+        }
+        Connection::Lite(connection) => {
+            // Takes the write lock at once: a transaction that begins by reading could be refused in the middle.
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut fence = HashMap::new();
+            for entry in entries {
+                verdicts.push(one!(&mut *transaction, node, entry, &mut fence));
+            }
+            transaction.commit().await?;
+        }
+    }
+    Ok(verdicts)
+}
+
+const OPEN_SESSION: &str =
+    "INSERT INTO sessions (id, epoch, node, written_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING";
+
+const FENCE: &str = "UPDATE sessions SET written_at_ms = $3 WHERE id = $1 AND epoch = $2";
+
+const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) ON CONFLICT (id) DO NOTHING";
+
+const PUT_ITEM: &str = "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, written, language, \
+         start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+     ON CONFLICT (conversation_id, item) DO UPDATE SET epoch = excluded.epoch, revision = excluded.revision, \
+         position = excluded.position, role = excluded.role, kind = excluded.kind, text = excluded.text, \
+         written = excluded.written, language = excluded.language, start_ms = excluded.start_ms, end_ms = excluded.end_ms, \
+         interrupted = excluded.interrupted, response = excluded.response, call = excluded.call, tool = excluded.tool, \
+         arguments = excluded.arguments, failed = excluded.failed, recorded_at_ms = excluded.recorded_at_ms, \
+         words = excluded.words \
+     WHERE (excluded.epoch, excluded.revision) > (items.epoch, items.revision)";
+
+const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoch, revision, turn, status, reason, endpoint_ms, \
+         transcript_ms, first_text_ms, first_audio_ms, first_sent_ms, input_tokens, output_tokens, recorded_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+     ON CONFLICT (conversation_id, response) DO NOTHING";
+
+const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
+     WHERE id = $1 AND state <> 'ended'";
+
+const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
+     WHERE state = 'live' AND started_at_ms < $2 AND session_id IN (SELECT id FROM sessions WHERE node = $1)";

@@ -1,0 +1,219 @@
+//! Rows as they are read.
+
+use sqlx::{FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use crate::ids::{ConversationId, SessionId};
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// The session that held it.
+    pub session: SessionId,
+    /// Who answered.
+    pub agent: String,
+    /// Its language when it began.
+    pub language: String,
+    /// What it was about, if somebody has said so.
+    pub title: Option<String>,
+    /// `live`, `ended` or `lost`.
+    pub state: String,
+    /// Why it ended, as a word.
+    pub end_reason: Option<String>,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970.
+    pub ended_at_ms: Option<i64>,
+    /// Audio heard from the user.
+    pub audio_in_ms: i64,
+    /// Audio sent.
+    pub audio_out_ms: i64,
+}
+
+/// An item of a timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Its number within the conversation.
+    pub item: i64,
+    /// `user`, `assistant`, `system` or `tool`.
+    pub role: String,
+    /// `speech`, `text`, `note`, `reply`, `tool_call` or `tool_output`.
+    pub kind: String,
+    /// The words; of a reply that was cut off, those that were heard.
+    pub text: String,
+    /// All words of a reply that was cut off.
+    pub written: Option<String>,
+    /// Language as the recogniser names it.
+    pub language: String,
+    /// Where it began, in the media time of the user's audio.
+    pub start_ms: Option<i64>,
+    /// Where it ended.
+    pub end_ms: Option<i64>,
+    /// Whether it was cut off.
+    pub interrupted: bool,
+    /// The reply it belongs to.
+    pub response: Option<i64>,
+    /// The call it makes or answers.
+    pub call: Option<i64>,
+    /// What it calls.
+    pub tool: Option<String>,
+    /// With what, as JSON text.
+    pub arguments: Option<String>,
+    /// Whether it failed.
+    pub failed: bool,
+    /// When it was recorded, in milliseconds since 1970.
+    pub recorded_at_ms: i64,
+    /// Which state of it this is.
+    pub revision: i64,
+}
+
+/// The receipt of a reply. Stages in milliseconds from the end of the user's speech.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which reply.
+    pub response: i64,
+    /// The item it answered.
+    pub turn: Option<i64>,
+    /// How it ended, as a word.
+    pub status: String,
+    /// Why, if that needs a word.
+    pub reason: Option<String>,
+    /// Until the end of the turn was decided.
+    pub endpoint_ms: Option<i64>,
+    /// Until the final transcript.
+    pub transcript_ms: Option<i64>,
+    /// Until the agent's first word.
+    pub first_text_ms: Option<i64>,
+    /// Until the voice's first sound.
+    pub first_audio_ms: Option<i64>,
+    /// Until the first audio was handed to the socket.
+    pub first_sent_ms: Option<i64>,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+}
+
+/// A place where words were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Grows with every item written: the cursor.
+    pub number: i64,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// When it began, in milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// The item.
+    pub item: i64,
+    /// Who said it.
+    pub role: String,
+    /// All of its text.
+    pub text: String,
+    /// Where it began, in the media time of the user's audio.
+    pub start_ms: Option<i64>,
+}
+
+/// What was used on one day (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Days since 1970-01-01.
+    pub day: i64,
+    /// Conversations that began.
+    pub conversations: i64,
+    /// Audio heard.
+    pub audio_in_ms: i64,
+    /// Audio sent.
+    pub audio_out_ms: i64,
+    /// Replies.
+    pub replies: i64,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+}
+
+/// The same reading of a row from either database.
+macro_rules! reads {
+    ($name:ident, $row:ident => $body:expr) => {
+        impl FromRow<'_, PgRow> for $name {
+            fn from_row($row: &PgRow) -> Result<Self, sqlx::Error> {
+                Ok($body)
+            }
+        }
+
+        impl FromRow<'_, SqliteRow> for $name {
+            fn from_row($row: &SqliteRow) -> Result<Self, sqlx::Error> {
+                Ok($body)
+            }
+        }
+    };
+}
+
+reads!(Conversation, row => Self {
+    id: ConversationId::of_uuid(row.try_get::<Uuid, _>("id")?),
+    session: SessionId::of_uuid(row.try_get::<Uuid, _>("session_id")?),
+    agent: row.try_get("agent")?,
+    language: row.try_get("language")?,
+    title: row.try_get("title")?,
+    state: row.try_get("state")?,
+    end_reason: row.try_get("end_reason")?,
+    started_at_ms: row.try_get("started_at_ms")?,
+    ended_at_ms: row.try_get("ended_at_ms")?,
+    audio_in_ms: row.try_get("audio_in_ms")?,
+    audio_out_ms: row.try_get("audio_out_ms")?,
+});
+
+reads!(Item, row => Self {
+    item: row.try_get("item")?,
+    role: row.try_get("role")?,
+    kind: row.try_get("kind")?,
+    text: row.try_get("text")?,
+    written: row.try_get("written")?,
+    language: row.try_get("language")?,
+    start_ms: row.try_get("start_ms")?,
+    end_ms: row.try_get("end_ms")?,
+    interrupted: row.try_get("interrupted")?,
+    response: row.try_get("response")?,
+    call: row.try_get("call")?,
+    tool: row.try_get("tool")?,
+    arguments: row.try_get("arguments")?,
+    failed: row.try_get("failed")?,
+    recorded_at_ms: row.try_get("recorded_at_ms")?,
+    revision: row.try_get("revision")?,
+});
+
+reads!(Receipt, row => Self {
+    response: row.try_get("response")?,
+    turn: row.try_get("turn")?,
+    status: row.try_get("status")?,
+    reason: row.try_get("reason")?,
+    endpoint_ms: row.try_get("endpoint_ms")?,
+    transcript_ms: row.try_get("transcript_ms")?,
+    first_text_ms: row.try_get("first_text_ms")?,
+    first_audio_ms: row.try_get("first_audio_ms")?,
+    first_sent_ms: row.try_get("first_sent_ms")?,
+    input_tokens: row.try_get("input_tokens")?,
+    output_tokens: row.try_get("output_tokens")?,
+});
+
+reads!(Hit, row => Self {
+    number: row.try_get("number")?,
+    conversation: ConversationId::of_uuid(row.try_get::<Uuid, _>("conversation_id")?),
+    started_at_ms: row.try_get("started_at_ms")?,
+    item: row.try_get("item")?,
+    role: row.try_get("role")?,
+    text: row.try_get("text")?,
+    start_ms: row.try_get("start_ms")?,
+});
+
+reads!(Usage, row => Self {
+    day: row.try_get("day")?,
+    conversations: row.try_get("conversations")?,
+    audio_in_ms: row.try_get("audio_in_ms")?,
+    audio_out_ms: row.try_get("audio_out_ms")?,
+    replies: row.try_get("replies")?,
+    input_tokens: row.try_get("input_tokens")?,
+    output_tokens: row.try_get("output_tokens")?,
+});
