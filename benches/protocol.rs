@@ -11,7 +11,7 @@ use floe::{
     protocol::{
         Codec, Message,
         native::{
-            NativeCodec, Offer,
+            NativeCodec, Offer, Welcome,
             frame::{AUDIO_UP, Header},
             negotiate,
         },
@@ -25,7 +25,7 @@ const HELLO: &str = r#"{"type":"hello","features":["playback","partials"],
 fn codec() -> NativeCodec {
     let offer = Offer::default();
     let Ok(negotiated) = negotiate(&Message::Text(HELLO.to_owned()), &offer) else { unreachable!("a good hello") };
-    NativeCodec::accept(&negotiated, &offer, SessionId::new(), None, &Settings::default(), Box::new(|| 0)).0
+    NativeCodec::accept(&negotiated, &offer, Welcome::new(SessionId::new()), &Settings::default(), Box::new(|| 0)).0
 }
 
 fn realtime() -> RealtimeCodec {

@@ -13,7 +13,7 @@ use crate::{
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
-    session::{Engines, registry::Registry},
+    session::{Engines, registry::Registry, returns::Returns},
     store::{self, Recorder, Running, Store},
     stt, telemetry, tts, vad,
 };
@@ -68,10 +68,12 @@ pub fn app(config: &Config, engines: Engines) -> App {
         idle: settings.idle_timeout,
         session_max: settings.session_max,
         send_ahead: settings.send_ahead,
+        resume_window: Duration::from_secs(config.session.resume_window_s),
         ..Offer::default()
     };
     App {
         registry: Registry::new(config.server.sessions_max),
+        returns: Returns::default(),
         jobs: Registry::new(config.server.openai.jobs_max),
         door: Arc::new(Door::new(&config.server.keys, config.server.query_keys)),
         engines,

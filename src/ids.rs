@@ -88,6 +88,12 @@ macro_rules! counter {
             pub const fn of_client(n: u32) -> Self {
                 Self(n | 1 << 31)
             }
+
+            /// Whether a client's codec gave it.
+            #[must_use]
+            pub const fn is_of_client(self) -> bool {
+                self.0 >> 31 == 1
+            }
         }
 
         impl fmt::Display for $name {

@@ -19,6 +19,13 @@ pub struct History {
 }
 
 impl History {
+    /// What was said before, in this order. No id that was given out then will be given out again.
+    pub(crate) fn going_on(items: Vec<Item>) -> Self {
+        let places: Vec<ItemId> = items.iter().map(|item| item.id).collect();
+        let newest = places.iter().copied().filter(|id| !id.is_of_client()).max().unwrap_or_default();
+        Self { items, places, newest }
+    }
+
     /// All items, oldest first.
     pub fn items(&self) -> &[Item] {
         &self.items

@@ -24,7 +24,7 @@ pub mod time;
 pub mod timer;
 mod user_turn;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 pub use history::History;
 pub use input::{AgentStop, Busy, Context, ContextItem, Input, Place, PlaybackState, ResponseOptions, Usage};
@@ -76,6 +76,17 @@ pub struct Conversation {
     stale_facts: u64,
 }
 
+/// What was said before, in a session that is over.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// The items in order. Places in the audio are those of that session.
+    pub items: Vec<Item>,
+    /// Its newest reply.
+    pub response: ResponseId,
+    /// Its newest tool call.
+    pub call: CallId,
+}
+
 /// Where a session is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -91,6 +102,15 @@ impl Conversation {
     /// A conversation that begins `now`, with the greeting if there is one.
     pub fn new(settings: Settings, now: Time) -> Self {
         let greeting = Some(Arc::clone(&settings.greeting)).filter(|greeting| !greeting.is_empty());
+        Self::begin(settings, Past::default(), greeting, now)
+    }
+
+    /// A conversation that goes on `now`, after the session that held it was lost. Whoever comes back is not greeted.
+    pub fn going_on(settings: Settings, past: Past, now: Time) -> Self {
+        Self::begin(settings, past, None, now)
+    }
+
+    fn begin(settings: Settings, past: Past, greeting: Option<Arc<str>>, now: Time) -> Self {
         let mut conversation = Self {
             settings: Arc::new(settings),
             now,
@@ -101,13 +121,13 @@ impl Conversation {
             asides: Vec::new(),
             spoken: VecDeque::new(),
             prompt_from: None,
-            history: History::default(),
+            history: History::going_on(past.items),
             unconfirmed: Unconfirmed::default(),
             announcements: VecDeque::new(),
             timers: TimerTable::default(),
             outbox: Outbox::default(),
-            responses: ResponseId::default(),
-            calls: CallId::default(),
+            responses: past.response,
+            calls: past.call,
             stale_facts: 0,
         };
         let session_max = conversation.settings.session_max;
@@ -246,7 +266,7 @@ impl Conversation {
             Input::AnnouncementsCancelled => self.announcements.clear(),
             Input::ItemStored(item) => self.confirm(item, true)?,
             Input::ItemNotStored(item) => self.confirm(item, false)?,
-            Input::PeerLost => self.releasing = Releasing::Held,
+            Input::PeerLost => self.lose_peer(),
             Input::PeerBack => self.releasing = Releasing::Allowed,
             Input::Draining { deadline } => self.leave(CloseReason::Restart, deadline),
             Input::Goodbye { flush: true } => self.leave(CloseReason::Goodbye, now + self.settings.reply_timeout),
@@ -365,6 +385,14 @@ impl Conversation {
         self.outbox.event(Event::SettingsUpdated(Arc::clone(&self.settings)));
     }
 
+    /// The client is gone and may come back with the audio it kept: what it was saying is not over yet.
+    fn lose_peer(&mut self) {
+        self.releasing = Releasing::Held;
+        if self.timers.is_set(Timer::AudioGap) {
+            self.timers.set(Timer::AudioGap, Some(self.now + LOST_GAP.max(self.settings.audio_gap)));
+        }
+    }
+
     /// Begins to leave: what is being said is finished and what was said is understood, but nothing new is begun.
     fn leave(&mut self, reason: CloseReason, deadline: Time) {
         if self.is_open() {
@@ -411,3 +439,6 @@ impl Conversation {
         self.outbox.command(Command::Close(reason));
     }
 }
+
+/// How long what a lost client was saying waits for its end: as long as clients keep audio.
+const LOST_GAP: Duration = Duration::from_secs(10);

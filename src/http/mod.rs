@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     conversation::Settings,
-    ids::SessionId,
+    ids::{ConversationId, SessionId},
     protocol::{native::Offer, openai::Voices},
-    session::{Engines, registry::Registry},
-    store::{Recorder, Scribe, Store, record::Opening},
+    session::{Engines, past, registry::Registry, returns::Returns},
+    store::{self, Claim, Recorder, Scribe, Store, record::Opening},
 };
 
 pub mod auth;
@@ -94,6 +94,8 @@ impl Default for Config {
 pub struct App {
     /// The live sessions.
     pub registry: Registry,
+    /// Sessions that wait for their clients.
+    pub returns: Returns,
     /// Files being transcribed and texts being read out.
     pub jobs: Registry,
     /// Who may come in.
@@ -134,6 +136,19 @@ impl Kept {
     fn begin(&self, session: SessionId, agent: String, language: String) -> Scribe {
         let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
         self.recorder.begin(session, opening)
+    }
+
+    /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
+    /// on, so what is read afterwards is all there is.
+    async fn claim(&self, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
+        let Some(conversation) = self.store.conversation(TENANT, id).await? else { return Ok(None) };
+        let session = conversation.session;
+        let Some(epoch) = self.store.claim(session, self.recorder.node()).await? else { return Ok(None) };
+        let (items, receipts) = (self.store.timeline(id).await?, self.store.receipts(id).await?);
+        let kept = past::Kept::read(&conversation, &items, &receipts);
+        let (agent, language) = (conversation.agent, conversation.language);
+        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+        Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     extract::ws::{CloseFrame, Message as Ws, WebSocket, WebSocketUpgrade},
     http::{HeaderMap, header},
 };
-use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use tokio::time::{self, Instant};
 
 use super::App;
@@ -16,7 +16,10 @@ use crate::{
     protocol::{Codec, Message, native::close},
     session::{
         self, Attachment, Outgoing, Pace, Received, Start,
+        attachment::Lost,
+        past::Kept,
         registry::{Permit, Refusal},
+        returns::Expected,
     },
     store::Scribe,
     telemetry::metrics,
@@ -52,13 +55,11 @@ pub(super) fn has_time(app: &App) -> Result<(), Refusal> {
 }
 
 /// Both halves of a socket, without the library.
-pub(super) fn halves(
-    socket: WebSocket,
-) -> Attachment<impl Stream<Item = Received> + Send + Unpin, impl Sink<Outgoing, Error = axum::Error> + Send + Unpin> {
+pub(super) fn halves(socket: WebSocket) -> Attachment {
     let (sender, receiver) = socket.split();
     let receiver = Box::pin(receiver.map(received));
-    let sender = Box::pin(sender.with(|outgoing| futures_util::future::ready(Ok::<Ws, axum::Error>(to_ws(outgoing)))));
-    Attachment { receiver, sender }
+    let sender = sender.with(|outgoing| futures_util::future::ready(Ok::<Ws, axum::Error>(to_ws(outgoing))));
+    Attachment { receiver, sender: Box::pin(sender.sink_map_err(|_| Lost)) }
 }
 
 /// Who talks, and how.
@@ -71,17 +72,17 @@ pub(super) struct Talk {
     pub(super) began: Instant,
     /// Who writes down what is said, if it is kept.
     pub(super) scribe: Option<Scribe>,
+    /// What was said before, if the conversation goes on.
+    pub(super) kept: Option<Kept>,
+    /// Where the client finds the session again, if it may come back.
+    pub(super) expected: Option<Expected>,
 }
 
 /// Runs a session to its end and gives its place back.
-pub(super) async fn talk<R, W>(app: App, permit: Permit, talk: Talk, socket: Attachment<R, W>)
-where
-    R: Stream<Item = Received> + Send + Unpin + 'static,
-    W: Sink<Outgoing> + Send + Unpin + 'static,
-{
-    let Talk { id, codec, settings, pace, welcome, began, scribe } = talk;
+pub(super) async fn talk(app: App, permit: Permit, talk: Talk, socket: Attachment) {
+    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, expected } = talk;
     let (draining, drain_grace) = (permit.draining.clone(), app.drain_grace);
-    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe };
+    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, expected };
     let outcome = match session::run(start, app.engines.clone(), socket).await {
         Ok(session::Ended::Orderly) => "ended",
         Ok(session::Ended::Panicked) => "panicked",

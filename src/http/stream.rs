@@ -1,5 +1,7 @@
 //! `GET /v1/stream`: from a request to a session in the `floe.v1` dialect.
 
+use std::time::Duration;
+
 use axum::{
     extract::{
         RawQuery, State,
@@ -14,12 +16,18 @@ use tracing::Instrument as _;
 
 use super::{App, socket};
 use crate::{
-    ids::SessionId,
+    ids::{ConversationId, ResponseId, SessionId},
     protocol::{
         ProtocolError,
-        native::{self, NativeCodec, Negotiated, wire::SUBPROTOCOL},
+        native::{self, NativeCodec, Negotiated, Welcome, wire::SUBPROTOCOL},
     },
-    session::{Attachment, Pace, Received, registry::Permit},
+    session::{
+        Attachment, LeftOff, Pace, Received,
+        past::Kept,
+        registry::{Permit, Refusal},
+        returns::{Expected, Return},
+    },
+    store::Scribe,
     telemetry::metrics,
 };
 
@@ -50,7 +58,9 @@ pub(super) async fn upgrade(
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
     let permit = match socket::admit(&app) {
-        Ok(permit) => permit,
+        Ok(permit) => Some(permit),
+        // Whoever comes back has a place already; the hello will tell.
+        Err(Refusal::Full) if !app.returns.is_empty() => None,
         Err(refusal) => {
             let seconds = refusal.retry_after_s().to_string();
             let sentence = format!("Not now: {refusal}. Try again in {seconds} s.\n");
@@ -65,30 +75,97 @@ pub(super) async fn upgrade(
 }
 
 /// One upgraded socket: hello, ready, session.
-async fn connection(app: App, permit: Permit, id: SessionId, socket: WebSocket) {
+async fn connection(app: App, permit: Option<Permit>, id: SessionId, socket: WebSocket) {
     let began = socket::now();
-    let Attachment { mut receiver, mut sender } = socket::halves(socket);
-    let negotiated = match greet(&app, &mut receiver).await {
-        Ok(negotiated) => negotiated,
+    let mut socket = socket::halves(socket);
+    let outcome = match greet(&app, &mut socket.receiver).await {
+        Ok(negotiated) => match returned(&app, &negotiated, socket) {
+            None => return,
+            Some(fresh) => {
+                socket = fresh;
+                begin(&app, permit, id, &negotiated, began).await
+            }
+        },
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok((permit, talk)) => socket::talk(app, permit, talk, socket).await,
         Err(error) => {
             metrics::protocol_error(error.code);
             let code = error.close.unwrap_or(native::close::VIOLATION);
-            socket::refuse(&mut sender, native::refusal(&error, &app.offer), code, &error.message).await;
-            return;
+            socket::refuse(&mut socket.sender, native::refusal(&error, &app.offer), code, &error.message).await;
         }
-    };
+    }
+}
+
+/// Hands the socket of a client that is back to its session. Gives it back if no session waits for it here.
+fn returned(app: &App, negotiated: &Negotiated, socket: Attachment) -> Option<Attachment> {
+    let Some(resume) = &negotiated.resume else { return Some(socket) };
+    let played = Duration::from_millis(resume.played_ms.unwrap_or_default());
+    let reply = resume.reply.map(|reply| (ResponseId(reply), played));
+    let back = Return { socket, left_off: LeftOff { last_n: resume.last_n, reply } };
+    app.returns.send(&resume.token, back).err().map(|back| back.socket)
+}
+
+/// A new session, perhaps one that goes on with a stored conversation.
+async fn begin(
+    app: &App,
+    permit: Option<Permit>,
+    id: SessionId,
+    negotiated: &Negotiated,
+    began: time::Instant,
+) -> Result<(Permit, socket::Talk), ProtocolError> {
+    let permit = permit.ok_or_else(|| {
+        metrics::refused(Refusal::Full.as_str());
+        ProtocolError::closing(native::close::OVERLOADED, "full", format!("Not now: {}.", Refusal::Full))
+    })?;
     let mut settings = app.settings.patched(negotiated.settings.clone());
     settings.playback_reports = negotiated.features.playback;
     let pace = if negotiated.pace == native::Pace::File { Pace::File } else { Pace::Live };
-    let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
-    let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, language));
+    let Held { id, kept, scribe } = match negotiated.conversation {
+        None => {
+            let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, language));
+            Held { id, kept: None, scribe }
+        }
+        Some(conversation) => go_on(app, conversation).await?,
+    };
     settings.durable = scribe.is_some();
-    let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
+    let window = app.offer.resume_window;
+    let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window));
+    let welcome = Welcome {
+        session: id,
+        conversation: scribe.as_ref().map(Scribe::conversation),
+        past: kept.as_ref().map(|kept| kept.past.items.as_slice()),
+        token: expected.as_ref().map(Expected::token),
+    };
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
-    let (codec, welcome) =
-        NativeCodec::accept(&negotiated, &app.offer, id, conversation.as_deref(), &settings, Box::new(clock));
-    let talk = socket::Talk { id, codec: Box::new(codec), settings, pace, welcome: vec![welcome], began, scribe };
-    socket::talk(app, permit, talk, Attachment { receiver, sender }).await;
+    let (codec, welcome) = NativeCodec::accept(negotiated, &app.offer, welcome, &settings, Box::new(clock));
+    let (codec, welcome) = (Box::new(codec), vec![welcome]);
+    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, expected }))
+}
+
+/// A session with what keeps it.
+struct Held {
+    id: SessionId,
+    kept: Option<Kept>,
+    scribe: Option<Scribe>,
+}
+
+/// Takes a stored conversation over: whoever held it before writes no more.
+async fn go_on(app: &App, conversation: ConversationId) -> Result<Held, ProtocolError> {
+    let keeper = app.kept.as_ref().ok_or_else(native::unknown_conversation)?;
+    let claimed = keeper.claim(conversation).await.map_err(|error| {
+        tracing::warn!(%error, "a conversation cannot go on");
+        ProtocolError::closing(
+            native::close::OVERLOADED,
+            "store_unavailable",
+            "The database does not answer. Try again.",
+        )
+    })?;
+    let (claim, kept) = claimed.ok_or_else(native::unknown_conversation)?;
+    metrics::peer("went_on");
+    Ok(Held { id: claim.session, kept: Some(kept), scribe: Some(keeper.recorder.go_on(claim)) })
 }
 
 /// Waits for the client's hello and settles what both sides speak.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     audio::Format,
-    conversation::{CloseReason, Event, Input, Place},
+    conversation::{CloseReason, Event, Input, Item, Place, Settings},
     ids::ItemId,
 };
 
@@ -63,6 +63,19 @@ pub struct AudioPacket {
     pub gap: bool,
 }
 
+/// What a client that is back is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Back<'a> {
+    /// The last message that it has, if everything after that is sent again.
+    pub resumed_after: Option<u64>,
+    /// Otherwise: how the conversation stands.
+    pub items: &'a [Item],
+    /// What governs the conversation now.
+    pub settings: &'a Settings,
+    /// For coming back once more.
+    pub token: &'a str,
+}
+
 /// Translates one session's messages in both directions.
 pub trait Codec: Send {
     /// What this message means. An error closes the connection if it says so ([`ProtocolError::close`]).
@@ -76,6 +89,19 @@ pub trait Codec: Send {
 
     /// The close frame of each way in which a conversation ends: code and reason.
     fn farewell(&self, reason: CloseReason) -> (u16, String);
+
+    /// The number of the last message that its client can miss and be sent again. `None`: nobody can come back to a session
+    /// of this dialect, or this client does not want to.
+    fn number(&self) -> Option<u64> {
+        None
+    }
+
+    /// Greets a client that is back. After this message come those that it missed, or none at all if it is told how things
+    /// stand.
+    fn welcome_back(&mut self, back: Back<'_>) -> Option<Message> {
+        let _ = back;
+        None
+    }
 
     /// The format of the microphone's audio.
     fn input_format(&self) -> Format;

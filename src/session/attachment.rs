@@ -1,6 +1,6 @@
 //! The socket a session currently has: what comes in, what goes out, without the WebSocket library.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream};
@@ -40,9 +40,19 @@ pub(crate) struct Parcel {
     pub(crate) audio: Option<(ResponseId, Duration)>,
 }
 
+/// What comes in, whatever it comes from.
+pub type Receiving = Pin<Box<dyn Stream<Item = Received> + Send>>;
+/// What goes out, wherever it goes.
+pub type Sending = Pin<Box<dyn Sink<Outgoing, Error = Lost> + Send>>;
+
+/// The socket takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the socket is lost")]
+pub struct Lost;
+
 /// Both halves of a socket.
 #[derive(Debug)]
-pub struct Attachment<R, W> {
+pub struct Attachment<R = Receiving, W = Sending> {
     /// What comes in.
     pub receiver: R,
     /// What goes out.
@@ -54,6 +64,11 @@ where
     R: Stream<Item = Received> + Send + Unpin + 'static,
     W: Sink<Outgoing> + Send + Unpin + 'static,
 {
+    /// The same, whatever it is made of.
+    pub fn boxed(self) -> Attachment {
+        Attachment { receiver: Box::pin(self.receiver), sender: Box::pin(self.sender.sink_map_err(|_| Lost)) }
+    }
+
     /// Starts the writer in `tasks` and leaves the receiving half to the loop.
     pub(crate) fn start(self, tasks: &mut JoinSet<()>, facts: mpsc::Sender<Input>, limits: WriteLimits) -> (R, Outbox) {
         let (parcels, queue) = mpsc::channel(limits.queue);

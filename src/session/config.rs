@@ -44,6 +44,8 @@ pub struct Config {
     pub idle_s: u64,
     /// Longest session; 0 = no limit.
     pub session_max_s: u64,
+    /// How long a session waits for a client that lost its socket and may come back; 0 = not at all.
+    pub resume_window_s: u64,
 }
 
 impl Default for Config {
@@ -68,6 +70,7 @@ impl Default for Config {
             first_word_timeout_ms: ms(settings.first_delta_timeout),
             idle_s: settings.idle_timeout.as_secs(),
             session_max_s: settings.session_max.as_secs(),
+            resume_window_s: 120,
         }
     }
 }

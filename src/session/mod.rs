@@ -5,20 +5,19 @@
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, Sink, Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Sink, Stream};
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{ChatModel, tools},
-    audio::{self, AudioPos},
+    audio,
     conversation::{Command, Conversation, Event, Input, Output, Settings, Time},
     ids::{ItemId, SessionId},
-    protocol::{Codec, Incoming, Message, ProtocolError, native::close},
+    protocol::{Codec, Message, ProtocolError, native::close},
     store::{Progress, Scribe},
     stt::SpeechToText,
     telemetry::metrics,
@@ -32,20 +31,29 @@ pub mod registry;
 
 mod ears;
 pub(crate) mod hearing;
+mod line;
 mod loudspeaker;
+mod missed;
+pub mod past;
+mod peer;
 mod recording;
+pub mod returns;
 mod speaking;
 pub(crate) mod voice;
 mod wording;
 
 pub use attachment::{Attachment, Outgoing, Received};
 pub use ears::Pace;
+pub use missed::LeftOff;
 
-use attachment::{Outbox, Parcel, WriteLimits};
+use attachment::Parcel;
 use ears::{Ears, Heard};
 use hearing::Hearing;
+use line::Line;
 use loudspeaker::Loudspeaker;
+use missed::{Audio, Missed};
 use recording::Recording;
+use returns::Expected;
 use speaking::Speaking;
 
 /// The engines that sessions share.
@@ -79,6 +87,10 @@ pub struct Start {
     pub draining: CancellationToken,
     /// How long a reply in progress may take when the server drains.
     pub drain_grace: Duration,
+    /// What was said before, if the conversation goes on.
+    pub kept: Option<past::Kept>,
+    /// Where its client finds it after a loss, if it may come back.
+    pub expected: Option<Expected>,
     /// Keeps what is said. With it, [`Settings::durable`] makes the client hear what is on disk.
     pub scribe: Option<Scribe>,
 }
@@ -91,46 +103,47 @@ where
     W: Sink<Outgoing> + Send + Unpin + 'static,
 {
     let (facts, queue) = mpsc::channel(FACTS_MAX);
-    let mut tasks = JoinSet::new();
-    let limits = WriteLimits { queue: WRITER_MAX, timeout: WRITE_TIMEOUT };
     let ears = Ears::new(start.codec.input_format(), start.pace, (engines.vad)())?;
-    let (receiver, outbox) = socket.start(&mut tasks, facts.clone(), limits);
+    let mut line = Line::new(facts.clone(), socket.boxed());
     let output = start.codec.output_format();
     let loudspeaker = Loudspeaker::new(start.pace);
+    let settings = loudspeaker.settings(start.settings);
+    let core = match &start.kept {
+        None => Conversation::new(settings, Time::ZERO),
+        Some(kept) => Conversation::going_on(settings, kept.past.clone(), Time::ZERO),
+    };
+    let kept = start.kept.unwrap_or_default();
     let mut session = Session {
         began: now(),
-        core: Conversation::new(loudspeaker.settings(start.settings), Time::ZERO),
-        codec: start.codec,
+        core,
         ears,
         hearing: Hearing::new(engines.stt, facts.clone()),
         speaking: Speaking::new(engines.agent, engines.tools, engines.tts, output, facts),
         loudspeaker,
-        recording: start.scribe.map(Recording::new),
+        recording: start.scribe.map(|scribe| Recording::new(scribe, kept)),
         not_stored: Vec::new(),
         waiting: VecDeque::new(),
+        missed: (start.codec.number().is_some() && start.expected.is_some()).then(Missed::default),
         scratch: Vec::new(),
         ending: Ending::Open,
         reason: "hung_up",
+        codec: start.codec,
     };
-    for message in start.welcome {
-        session.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
-    }
+    start.welcome.into_iter().for_each(|message| session.post(message, None));
     session.drain_outputs();
-    let serving = session.serve(receiver, &outbox, queue, &start.draining, start.drain_grace);
+    let leave = Leave { draining: start.draining, grace: start.drain_grace };
+    let serving = session.serve(&mut line, queue, start.expected, &leave);
     let mut ended = Ended::Orderly;
     if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
         ended = Ended::Panicked;
         // A bug, and its blast radius: this session. The panic hook has told the log where.
         metrics::closed(close::INTERNAL);
-        outbox.last_words(close::INTERNAL, "the server broke; connect again");
+        line.last_words(close::INTERNAL, "the server broke; connect again");
     }
     if let Some(recording) = session.recording.take() {
         recording.end(ended, session.reason);
     }
-    // Without the sender the writer ends once it has written everything.
-    drop(outbox);
-    // The writer still has the last messages and the close frame: it ends by itself, within its own timeout.
-    let _written = time::timeout(WRITE_TIMEOUT, tasks.join_next()).await;
+    line.end().await;
     Ok(ended)
 }
 
@@ -158,6 +171,8 @@ struct Session {
     /// Encoded and not yet handed to the writer. Audio in it is bounded by the core's credit; more than [`WAITING_MAX`]
     /// entries mean that the client does not read: the session ends as a slow consumer.
     waiting: VecDeque<Parcel>,
+    /// What the client would miss if it were gone; `None` if it cannot come back.
+    missed: Option<Missed>,
     scratch: Vec<Message>,
     ending: Ending,
     /// Why the conversation ended, for the record.
@@ -173,29 +188,40 @@ enum Ending {
     Closing,
     /// The socket is gone.
     Gone,
+    /// The socket went while we were closing.
+    Over,
+}
+
+/// When the server leaves.
+struct Leave {
+    draining: CancellationToken,
+    /// Time that a reply in progress gets.
+    grace: Duration,
 }
 
 impl Session {
-    async fn serve<R: Stream<Item = Received> + Unpin>(
+    async fn serve(
         &mut self,
-        mut receiver: R,
-        outbox: &Outbox,
+        line: &mut Line,
         mut facts: mpsc::Receiver<Input>,
-        draining: &CancellationToken,
-        drain_grace: Duration,
+        mut expected: Option<Expected>,
+        leave: &Leave,
     ) {
         let mut drained = false;
         let mut heartbeat = time::interval_at(self.began + HEARTBEAT, HEARTBEAT);
         let mut silent_beats = 0;
         let ready = self.ears.ready();
         let mut stored = self.recording.as_ref().map(Recording::progress);
-        while !(self.ending == Ending::Gone || (self.ending == Ending::Closing && self.waiting.is_empty())) {
+        let mut given_up = None;
+        while !self.is_over() {
             let deadline = self.core.poll_timeout().map(|(at, _)| self.instant(at));
+            let mut back = None;
+            let (room, incoming) = line.ends();
             tokio::select! {
                 biased;
-                () = draining.cancelled(), if !drained => {
+                () = leave.draining.cancelled(), if !drained => {
                     drained = true;
-                    let deadline = self.now() + drain_grace;
+                    let deadline = self.now() + leave.grace;
                     self.tell(Input::Draining { deadline });
                 }
                 () = time::sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
@@ -205,29 +231,51 @@ impl Session {
                 }
                 Some(fact) = facts.recv() => self.tell(fact),
                 progress = recording::changed(&mut stored) => self.confirm(progress),
-                permit = outbox.room(), if !self.waiting.is_empty() => match (permit, self.waiting.pop_front()) {
+                permit = room, if !self.waiting.is_empty() => match (permit, self.waiting.pop_front()) {
                     (Some(permit), Some(parcel)) => permit.send(parcel),
-                    _ => self.ending = Ending::Gone,
+                    _ => self.lose(),
                 },
-                received = receiver.next(), if self.ears.has_room() => {
+                received = incoming, if self.ears.has_room() => {
                     silent_beats = 0;
-                    self.receive(received.unwrap_or(Received::Gone));
+                    self.receive(received);
                 }
+                arrival = returns::arrival(&mut expected) => back = Some(arrival),
+                () = time::sleep_until(given_up.unwrap_or(self.began)), if given_up.is_some() => break,
                 () = ready.notified() => {
                     let collected = self.ears.collect_ready(self.now());
                     self.complain(collected);
                 }
-                _ = heartbeat.tick() => {
+                _ = heartbeat.tick(), if given_up.is_none() => {
                     silent_beats += 1;
-                    if silent_beats > HEARTBEATS_MISSED_MAX { self.ending = Ending::Gone }
+                    if silent_beats > HEARTBEATS_MISSED_MAX { self.lose() }
                     self.waiting.push_back(Parcel { outgoing: Outgoing::Ping, audio: None });
                 }
             }
             self.listen();
+            if let (Some(back), Some(expected)) = (back, &mut expected) {
+                (given_up, silent_beats) = (None, 0);
+                self.welcome_back(line, back, expected);
+            }
+            if let Some(window) = self.may_wait(&expected, given_up) {
+                given_up = Some(now() + window);
+                self.wait_for_peer(line);
+            }
+            if given_up.is_some() {
+                // Everything that can be missed is kept where the client will find it.
+                self.waiting.clear();
+            }
             if self.waiting.len() > WAITING_MAX {
                 metrics::slow_consumer();
                 self.close(close::OVERLOADED, "the client reads too slowly");
             }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self.ending {
+            Ending::Open => false,
+            Ending::Closing => self.waiting.is_empty(),
+            Ending::Gone | Ending::Over => true,
         }
     }
 
@@ -248,63 +296,12 @@ impl Session {
         }
     }
 
-    fn receive(&mut self, received: Received) {
-        match received {
-            Received::Message(message) => match self.codec.decode(message) {
-                Ok(incoming) => incoming.into_iter().for_each(|incoming| self.incoming(incoming)),
-                Err(error) => self.complain(Err(error)),
-            },
-            Received::Alive => {}
-            Received::Gone => {
-                self.tell(Input::PeerLost);
-                self.ending = Ending::Gone;
-            }
-            Received::Violation(code, reason) => self.close(code, reason),
-        }
-    }
-
-    fn incoming(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Audio(packet) => {
-                let now = self.now();
-                let heard = self.ears.hear(packet, now);
-                self.complain(heard);
-            }
-            Incoming::Recording { item, place, audio } => match self.ears.decode(&audio) {
-                Ok(frames) => {
-                    let end = frames.last().map_or(AudioPos(0), |frame| frame.end);
-                    self.hearing.keep(item, frames);
-                    self.tell(Input::RecordingInserted { item, place, end });
-                    self.hearing.forget_recording();
-                }
-                Err(error) => self.complain(Err(error)),
-            },
-            Incoming::Formats { input, output } => {
-                self.speaking.set_format(output);
-                let changed = self.ears.set_format(input);
-                self.complain(changed);
-            }
-            // What refers to a place in the audio keeps its place; what refers to a reply does not wait for audio.
-            Incoming::Input(
-                fact @ (Input::AudioCommitted
-                | Input::AudioCleared
-                | Input::Muted(_)
-                | Input::TextEntered { .. }
-                | Input::ItemInserted { .. }
-                | Input::ResponseRequested(_)
-                | Input::Goodbye { .. }),
-            ) => self.ears.place(fact),
-            Incoming::Input(fact) => self.tell(fact),
-            Incoming::Answer(message) => {
-                self.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
-            }
-            Incoming::Refused(error) => self.complain(Err(error)),
-        }
-    }
-
     /// Hands one fact to the core and does what follows.
     fn tell(&mut self, fact: Input) {
         let now = self.now();
+        if let Some(missed) = &mut self.missed {
+            missed.hear(&fact);
+        }
         let played = self.loudspeaker.hear(&fact);
         for fact in [Some(fact), played].into_iter().flatten() {
             self.core.handle_input(now, fact);
@@ -335,6 +332,9 @@ impl Session {
     fn confirm(&mut self, progress: Progress) {
         let facts = self.recording.as_mut().map(|recording| recording.confirm(progress)).unwrap_or_default();
         facts.into_iter().for_each(|fact| self.tell(fact));
+        if progress.is_fenced {
+            self.close(close::TAKEN_OVER, "the conversation goes on elsewhere, or was deleted");
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -375,8 +375,14 @@ impl Session {
             self.reason = recording::word(*reason);
         }
         let audio = match event {
-            Event::ResponseAudio { response, chunk, .. } => Some((*response, chunk.duration())),
+            Event::ResponseAudio { response, chunk, offset, .. } => {
+                let (response, duration) = (*response, chunk.duration());
+                Some(Audio { response, duration, end: *offset + duration, is_written: false })
+            }
             Event::PlaybackFlushed { response, .. } => {
+                if let Some(missed) = &mut self.missed {
+                    missed.flush(*response);
+                }
                 // What this reply still had in our own hands never leaves.
                 self.waiting.retain(|parcel| !matches!(parcel.audio, Some((of, _)) if of == *response));
                 None
@@ -384,9 +390,19 @@ impl Session {
             _ => None,
         };
         self.codec.encode(event, &mut self.scratch);
-        for message in self.scratch.drain(..) {
-            self.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio });
+        for message in std::mem::take(&mut self.scratch) {
+            self.post(message, audio);
         }
+    }
+
+    /// Puts a message on its way, and notes it for a client that misses it.
+    fn post(&mut self, message: Message, audio: Option<Audio>) {
+        if let Some(missed) = &mut self.missed {
+            let number = self.codec.number().filter(|_| matches!(message, Message::Text(_)));
+            missed.note(&message, number, audio);
+        }
+        let audio = audio.map(|audio| (audio.response, audio.duration));
+        self.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio });
     }
 
     /// Tells the client what was wrong with its message, and closes if the conversation cannot go on.
@@ -394,8 +410,8 @@ impl Session {
         let Err(error) = result else { return };
         metrics::protocol_error(error.code);
         self.codec.encode_error(&error, &mut self.scratch);
-        for message in self.scratch.drain(..) {
-            self.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
+        for message in std::mem::take(&mut self.scratch) {
+            self.post(message, None);
         }
         if let Some(code) = error.close {
             self.close(code, &error.message);
@@ -432,14 +448,8 @@ const _: () = assert!(cfg!(panic = "unwind"), "Floe needs panic = \"unwind\"");
 /// Facts from engines and the writer that the loop has not taken yet. When full, engines and writer wait.
 const FACTS_MAX: usize = 64;
 
-/// Messages handed to the writer and not yet written: 16 audio frames of 20 ms. When full, the loop keeps the rest.
-const WRITER_MAX: usize = 16;
-
 /// Messages that a client has not read, beyond which it counts as dead.
 const WAITING_MAX: usize = 1_024;
-
-/// A client that takes nothing for this long is lost.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Every so often a WebSocket ping; browsers answer by themselves.
 const HEARTBEAT: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::Ended;
+use super::{Ended, past::Kept};
 use crate::{
     audio::AudioPos,
     conversation::{AgentStop, CloseReason, Content, Event, History, Input, Item, Record, Status, Timings, Usage},
@@ -33,6 +33,10 @@ pub(crate) struct Recording {
     awaited: VecDeque<(i64, ItemId)>,
     heard_to: AudioPos,
     audio_out: Duration,
+    /// Where the conversation's media time was when this session began; what is heard now comes after that.
+    began_ms: i64,
+    /// Audio heard and sent before this session, in milliseconds.
+    before_ms: (i64, i64),
 }
 
 /// The speech of an item.
@@ -47,17 +51,19 @@ struct Spoken {
 }
 
 impl Recording {
-    /// The recording of one session.
-    pub(crate) fn new(scribe: Scribe) -> Self {
+    /// The recording of one session, which goes on with what was kept.
+    pub(crate) fn new(scribe: Scribe, kept: Kept) -> Self {
         Self {
             scribe,
-            positions: HashMap::new(),
+            positions: kept.positions,
             spoken: HashMap::new(),
             written: HashMap::new(),
             answers: HashMap::new(),
             awaited: VecDeque::new(),
             heard_to: AudioPos::default(),
             audio_out: Duration::ZERO,
+            began_ms: kept.ended_ms,
+            before_ms: kept.audio_ms,
         }
     }
 
@@ -141,10 +147,15 @@ impl Recording {
         let closing = Closing {
             lost: ended == Ended::Panicked,
             reason: if ended == Ended::Panicked { "panicked" } else { reason }.to_owned(),
-            audio_in_ms: ms(Duration::from_millis(self.heard_to.as_ms())),
-            audio_out_ms: ms(self.audio_out),
+            audio_in_ms: self.before_ms.0 + ms(Duration::from_millis(self.heard_to.as_ms())),
+            audio_out_ms: self.before_ms.1 + ms(self.audio_out),
         };
         let _too_late = self.scribe.put(Change::Closed(closing));
+    }
+
+    /// A place in this session's audio, in the conversation's media time.
+    fn media_ms(&self, here_ms: u64) -> i64 {
+        self.began_ms + ms(Duration::from_millis(here_ms))
     }
 
     fn row(&mut self, item: &Item, history: &History) -> ItemRow {
@@ -162,12 +173,12 @@ impl Recording {
                 row.text = text.as_deref().unwrap_or_default().to_owned();
                 row.failed = text.is_none();
                 row.language = language.to_string();
-                row.start_ms = Some(ms(Duration::from_millis(start.as_ms())));
-                row.end_ms = Some(ms(Duration::from_millis(end.as_ms())));
+                row.start_ms = Some(self.media_ms(start.as_ms()));
+                row.end_ms = Some(self.media_ms(end.as_ms()));
             }
             Content::UserText(text) | Content::SystemText(text) => {
                 row.text = text.to_string();
-                row.start_ms = Some(ms(Duration::from_millis(self.heard_to.as_ms())));
+                row.start_ms = Some(self.media_ms(self.heard_to.as_ms()));
                 row.end_ms = row.start_ms;
             }
             Content::Reply { response, text, interrupted } => {
@@ -177,9 +188,9 @@ impl Recording {
                 let written = self.written.get(&item.id).filter(|written| *interrupted && written.trim() != &**text);
                 row.written = written.map(|written| written.trim().to_owned());
                 if let Some(spoken) = self.spoken.get(&item.id) {
-                    let start = Duration::from_millis(spoken.start_ms);
-                    row.start_ms = Some(ms(start));
-                    row.end_ms = Some(ms(start + spoken.length));
+                    let start_ms = self.media_ms(spoken.start_ms);
+                    row.start_ms = Some(start_ms);
+                    row.end_ms = Some(start_ms + ms(spoken.length));
                 }
             }
             Content::ToolCall { response, call, name, arguments } => {

@@ -239,7 +239,8 @@ const OPEN_SESSION: &str =
 const FENCE: &str = "UPDATE sessions SET written_at_ms = $3 WHERE id = $1 AND epoch = $2";
 
 const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) ON CONFLICT (id) DO NOTHING";
+     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) \
+     ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL";
 
 const PUT_ITEM: &str = "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, written, language, \
          start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words) \
@@ -261,4 +262,4 @@ const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended
      WHERE id = $1 AND state <> 'ended'";
 
 const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
-     WHERE state = 'live' AND started_at_ms < $2 AND session_id IN (SELECT id FROM sessions WHERE node = $1)";
+     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";

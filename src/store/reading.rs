@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Error, Store,
     db::{Db, either, within},
+    now_ms,
     rows::{Conversation, Hit, Item, Receipt, Usage},
     words::Query,
 };
@@ -139,7 +140,7 @@ impl Store {
     /// Takes a session over: whoever wrote for it before writes no more. Gives the new epoch; `None` if nobody knows it.
     pub async fn claim(&self, session: SessionId, node: &str) -> Result<Option<i64>, Error> {
         let epoch: Option<(i64,)> = ask!(self, pool => {
-            sqlx::query_as(CLAIM).bind(session.uuid()).bind(node).fetch_optional(pool).await
+            sqlx::query_as(CLAIM).bind(session.uuid()).bind(node).bind(now_ms()).fetch_optional(pool).await
         });
         Ok(epoch.map(|(epoch,)| epoch))
     }
@@ -162,8 +163,8 @@ const ONE: &str = "SELECT id, session_id, agent, language, title, state, end_rea
          audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
-const TIMELINE: &str = "SELECT item, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, tool, \
-         arguments, failed, recorded_at_ms, revision \
+const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
+         tool, arguments, failed, recorded_at_ms, revision \
      FROM items WHERE conversation_id = $1 AND kind <> 'deleted' ORDER BY position, item";
 
 const RECEIPTS: &str = "SELECT response, turn, status, reason, endpoint_ms, transcript_ms, first_text_ms, first_audio_ms, \
@@ -194,4 +195,5 @@ const USAGE: &str = "SELECT c.started_at_ms / 86400000 AS day, CAST(COUNT(*) AS 
 
 const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
 
-const CLAIM: &str = "UPDATE sessions SET epoch = epoch + 1, node = $2 WHERE id = $1 RETURNING epoch";
+const CLAIM: &str =
+    "UPDATE sessions SET epoch = epoch + 1, node = $2, written_at_ms = $3 WHERE id = $1 RETURNING epoch";

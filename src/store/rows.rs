@@ -37,6 +37,8 @@ pub struct Conversation {
 pub struct Item {
     /// Its number within the conversation.
     pub item: i64,
+    /// Its place among the others.
+    pub position: f64,
     /// `user`, `assistant`, `system` or `tool`.
     pub role: String,
     /// `speech`, `text`, `note`, `reply`, `tool_call` or `tool_output`.
@@ -167,6 +169,7 @@ reads!(Conversation, row => Self {
 
 reads!(Item, row => Self {
     item: row.try_get("item")?,
+    position: row.try_get("position")?,
     role: row.try_get("role")?,
     kind: row.try_get("kind")?,
     text: row.try_get("text")?,

@@ -65,6 +65,12 @@ pub(crate) fn refused(reason: &'static str) {
     counter!("voice_refused_total", "reason" => reason).increment(1);
 }
 
+/// A client lost its socket (`lost`), came back and missed nothing (`resumed`) or too much (`back`), or went on with a stored
+/// conversation (`went_on`).
+pub(crate) fn peer(what: &'static str) {
+    counter!("voice_peers_total", "what" => what).increment(1);
+}
+
 /// A client did not read.
 pub(crate) fn slow_consumer() {
     counter!("voice_slow_consumers_total").increment(1);

@@ -140,7 +140,17 @@ async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, s
             let codec = Box::new(codec);
             let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string()));
             settings.durable = scribe.is_some();
-            let talk = socket::Talk { id, codec, settings, pace: Pace::Unpaced, welcome, began, scribe };
+            let talk = socket::Talk {
+                id,
+                codec,
+                settings,
+                pace: Pace::Unpaced,
+                welcome,
+                began,
+                scribe,
+                kept: None,
+                expected: None,
+            };
             socket::talk(app, permit, talk, Attachment { receiver, sender }).await;
         }
         Err(ProtocolError { code, message, close, .. }) => {

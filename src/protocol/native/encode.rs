@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use super::{
-    formats,
+    Welcome, formats,
     hello::{Features, Negotiated, Offer},
     wire::{
-        AppliedSettings, Latency, Limits, Numbered, Ready, ReplyDone, ReplyStatus, ServerMessage, Turn, TurnMode,
-        Usage, WireFormat,
+        AppliedSettings, Latency, Limits, Numbered, Ready, ReplyDone, ReplyStatus, ResumeOffer, Said, ServerMessage,
+        Turn, TurnMode, Usage, WireFormat,
     },
 };
 use crate::{
     conversation::{
-        self, AgentStop, CloseReason, Event, ResponseRefusal, Settings, Status, StopReason, Timings, ToolPlace,
+        self, AgentStop, CloseReason, Content, Event, Item, ResponseRefusal, Settings, Status, StopReason, Timings,
+        ToolPlace,
     },
-    ids::{CallId, SessionId},
-    protocol::{Message, ProtocolError},
+    ids::CallId,
+    protocol::{Back, Message, ProtocolError},
 };
 
 /// A call's id on the wire.
@@ -44,16 +45,11 @@ pub(super) fn refusal(problem: &ProtocolError, formats: Option<Vec<WireFormat>>)
     text(Some(1), error(problem, formats))
 }
 
-pub(super) fn ready(
-    negotiated: &Negotiated,
-    offer: &Offer,
-    session: SessionId,
-    conversation: Option<&str>,
-    settings: &Settings,
-) -> ServerMessage {
-    ServerMessage::Ready(Box::new(Ready {
-        session: session.to_string(),
-        conversation: conversation.map(str::to_owned),
+pub(super) fn ready(negotiated: &Negotiated, offer: &Offer, welcome: &Welcome<'_>, settings: &Settings) -> Ready {
+    let resume = welcome.token.filter(|_| negotiated.features.resume);
+    Ready {
+        session: welcome.session.to_string(),
+        conversation: welcome.conversation.map(|id| id.to_string()),
         agent: negotiated.agent.clone(),
         input: formats::applied(&negotiated.input, Some(negotiated.pace.as_str())),
         output: formats::applied(&negotiated.output, None),
@@ -61,13 +57,52 @@ pub(super) fn ready(
         features: negotiated.features.names(),
         settings: applied(settings),
         limits: limits(offer),
-        resumed: negotiated.not_resumed.map(|_| false),
-        reason: negotiated.not_resumed.map(str::to_owned),
-        resume: None,
+        resumed: negotiated.resume.as_ref().map(|_| false),
+        reason: negotiated.resume.as_ref().map(|_| "unknown".to_owned()),
+        input_next_seq: None,
+        items: welcome.past.map(said),
+        resume: resume.map(|token| resume_offer(token, offer.resume_window)),
         heartbeat_s: offer.heartbeat_s,
         server: offer.server.clone(),
-    }))
+    }
 }
+
+fn resume_offer(token: &str, window: Duration) -> ResumeOffer {
+    let window_s = u32::try_from(window.as_secs()).unwrap_or(u32::MAX);
+    ResumeOffer { token: token.to_owned(), window_s }
+}
+
+/// The `ready` of a client that is back: what was agreed on still holds.
+pub(super) fn ready_again(ready: &Ready, back: &Back<'_>, next_up: Option<u32>) -> Ready {
+    let is_resumed = back.resumed_after.is_some();
+    Ready {
+        settings: applied(back.settings),
+        resumed: Some(is_resumed),
+        reason: (!is_resumed).then(|| "missed".to_owned()),
+        input_next_seq: Some(next_up.unwrap_or_default()),
+        items: (!is_resumed).then(|| said(back.items)),
+        resume: ready.resume.as_ref().map(|offer| ResumeOffer { token: back.token.to_owned(), ..offer.clone() }),
+        ..ready.clone()
+    }
+}
+
+/// The words of items, without what only the agent sees.
+fn said(items: &[Item]) -> Vec<Said> {
+    let said = |item: &Item| {
+        let (role, text, interrupted) = match &item.content {
+            Content::Speech { text, .. } => ("user", text.as_ref()?, false),
+            Content::UserText(text) => ("user", text, false),
+            Content::Reply { text, interrupted, .. } => ("assistant", text, *interrupted),
+            Content::SystemText(_) | Content::ToolCall { .. } | Content::ToolOutput { .. } => return None,
+        };
+        Some(Said { id: item.id.0, role: role.to_owned(), text: text.to_string(), interrupted })
+    };
+    let said: Vec<Said> = items.iter().filter_map(said).collect();
+    said[said.len().saturating_sub(SAID_MAX)..].to_vec()
+}
+
+/// Most items that a `ready` tells of: the newest. All of them are to be had by REST.
+const SAID_MAX: usize = 200;
 
 fn limits(offer: &Offer) -> Limits {
     let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);

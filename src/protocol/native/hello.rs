@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use super::{
     close, formats,
     formats::Direction,
-    wire::{AudioOffer, ClientInfo, ClientMessage, Hello, ServerInfo, Unreadable, WireFormat},
+    wire::{AudioOffer, ClientInfo, ClientMessage, Hello, Resume, ServerInfo, Unreadable, WireFormat},
 };
 use crate::{
     audio::{Codec, Format},
     conversation::{SettingsPatch, ToolPlace, ToolSpec, TurnMode},
+    ids::ConversationId,
     protocol::{Message, ProtocolError},
 };
 
@@ -41,6 +42,8 @@ pub struct Offer {
     pub session_max: Duration,
     /// How far speech leaves ahead of its playing time. Told, not enforced here.
     pub send_ahead: Duration,
+    /// How long a session waits for a client that lost its socket. Told, not enforced here.
+    pub resume_window: Duration,
     /// How often a client should ping, in seconds.
     pub heartbeat_s: u32,
     /// Who serves.
@@ -53,37 +56,43 @@ impl Default for Offer {
             agents: vec![DEFAULT_AGENT.to_owned()],
             input: formats::INPUT_CODECS.to_vec(),
             output: formats::OUTPUT_CODECS.to_vec(),
-            features: Features { playback: true, partials: true },
+            features: Features { playback: true, partials: true, resume: true },
             file_pace: true,
             idle: Duration::from_secs(300),
             session_max: Duration::ZERO,
             send_ahead: Duration::from_millis(400),
+            resume_window: Duration::from_secs(120),
             heartbeat_s: 15,
             server: ServerInfo { name: "floe".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         }
     }
 }
 
-/// What a client may ask for by name. `resume`, `captions` and `metrics` are names of the protocol that this version does
-/// not grant.
+/// What a client may ask for by name. `captions` and `metrics` are names of the protocol that this version does not grant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {
     /// The client reports what it has played.
     pub playback: bool,
     /// Transcripts are sent while the user speaks.
     pub partials: bool,
+    /// The client may lose its socket and come back to its session.
+    pub resume: bool,
 }
 
 impl Features {
     /// Those of `self` that are among `names`.
     fn asked(self, names: &[String]) -> Self {
         let asked = |name: &str| names.iter().any(|n| n == name);
-        Self { playback: self.playback && asked("playback"), partials: self.partials && asked("partials") }
+        Self {
+            playback: self.playback && asked("playback"),
+            partials: self.partials && asked("partials"),
+            resume: self.resume && asked("resume"),
+        }
     }
 
     /// Their names.
     pub fn names(self) -> Vec<String> {
-        let all = [(self.playback, "playback"), (self.partials, "partials")];
+        let all = [(self.playback, "playback"), (self.partials, "partials"), (self.resume, "resume")];
         all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name.to_owned()).collect()
     }
 }
@@ -147,8 +156,10 @@ pub struct Negotiated {
     pub agent: String,
     /// Who is calling, for logs.
     pub client: ClientInfo,
-    /// The client asked to go on with a dropped session, and why it cannot.
-    pub not_resumed: Option<&'static str>,
+    /// A stored conversation that the client wants to go on with.
+    pub conversation: Option<ConversationId>,
+    /// A dropped session that the client wants to come back to.
+    pub resume: Option<Resume>,
 }
 
 /// Reads a connection's first message and decides. An error closes the connection: send [`refusal`] first.
@@ -159,10 +170,7 @@ pub fn negotiate(message: &Message, offer: &Offer) -> Result<Negotiated, Protoco
         let message = format!("no such agent; there are: {}", offer.agents.join(", "));
         return Err(about_hello(ProtocolError::closing(close::NOT_FOUND, "unknown_agent", message)));
     }
-    if hello.conversation.is_some() {
-        let message = "no such conversation; send null to begin a new one";
-        return Err(about_hello(ProtocolError::closing(close::NOT_FOUND, "unknown_conversation", message)));
-    }
+    let conversation = hello.conversation.as_deref().map(str::parse).transpose().map_err(|_| unknown_conversation())?;
     let framing = match hello.framing.as_deref() {
         None | Some("v1") => Framing::V1,
         Some("raw") => Framing::Raw,
@@ -175,7 +183,9 @@ pub fn negotiate(message: &Message, offer: &Offer) -> Result<Negotiated, Protoco
         Some("file") => Pace::Realtime,
         Some(_) => return Err(violation("unknown_pace", "input.pace is \"realtime\" or \"file\"")),
     };
-    let features = offer.features.asked(&hello.features);
+    let mut features = offer.features.asked(&hello.features);
+    // Without headers nobody knows what was missed, and a recording can be sent again as a whole.
+    features.resume &= framing == Framing::V1 && pace == Pace::Realtime;
     let mut settings =
         patch(&hello.settings).map_err(|error| ProtocolError { close: Some(close::VIOLATION), ..error })?;
     settings.partials = Some(features.partials);
@@ -188,8 +198,15 @@ pub fn negotiate(message: &Message, offer: &Offer) -> Result<Negotiated, Protoco
         settings,
         agent,
         client: hello.client,
-        not_resumed: hello.resume.map(|_| "unknown"),
+        conversation,
+        resume: hello.resume,
     })
+}
+
+/// There is no such conversation to go on with.
+pub fn unknown_conversation() -> ProtocolError {
+    let message = "no such conversation; send null to begin a new one";
+    about_hello(ProtocolError::closing(close::NOT_FOUND, "unknown_conversation", message))
 }
 
 fn read(message: &Message) -> Result<Hello, ProtocolError> {

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{AudioPacket, Codec, Incoming, Message, ProtocolError};
+use super::{AudioPacket, Back, Codec, Incoming, Message, ProtocolError};
 use crate::{
     audio::{self, AudioChunk, Format},
-    conversation::{CloseReason, Event, Input, PlaybackState, ResponseOptions, Settings, SettingsPatch},
-    ids::{CallId, ResponseId, SessionId},
+    conversation::{CloseReason, Event, Input, Item, PlaybackState, ResponseOptions, Settings, SettingsPatch},
+    ids::{CallId, ConversationId, ResponseId, SessionId},
 };
 
 pub mod close;
@@ -19,7 +19,7 @@ pub mod hello;
 mod rate;
 pub mod wire;
 
-pub use hello::{Features, Framing, Negotiated, Offer, Pace, negotiate, refusal};
+pub use hello::{Features, Framing, Negotiated, Offer, Pace, negotiate, refusal, unknown_conversation};
 
 use frame::Header;
 use rate::Bucket;
@@ -61,22 +61,43 @@ pub struct NativeCodec {
     next_up: Option<u32>,
     /// The reply whose audio is being sent, and its next sequence number.
     down: (ResponseId, u32),
+    /// What was agreed on, for a client that comes back.
+    ready: Box<wire::Ready>,
+}
+
+/// What a new session's `ready` tells beside the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Welcome<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The stored conversation, if there is one.
+    pub conversation: Option<ConversationId>,
+    /// What was said before, if the conversation goes on.
+    pub past: Option<&'a [Item]>,
+    /// For coming back.
+    pub token: Option<&'a str>,
+}
+
+impl Welcome<'_> {
+    /// To a session of which nothing is kept.
+    pub const fn new(session: SessionId) -> Self {
+        Self { session, conversation: None, past: None, token: None }
+    }
 }
 
 impl NativeCodec {
     /// A codec for what was negotiated, and the `ready` that must be the first message sent.
     ///
-    /// `settings` are those in force ([`Negotiated::settings`] applied); `conversation` is the stored conversation's id, if
-    /// there is one. `now_ms` stamps pongs and measures how often the client sends.
+    /// `settings` are those in force ([`Negotiated::settings`] applied). `now_ms` stamps pongs and measures how often the
+    /// client sends.
     pub fn accept(
         negotiated: &Negotiated,
         offer: &Offer,
-        session: SessionId,
-        conversation: Option<&str>,
+        welcome: Welcome<'_>,
         settings: &Settings,
         now_ms: Clock,
     ) -> (Self, Message) {
-        let ready = encode::ready(negotiated, offer, session, conversation, settings);
+        let ready = encode::ready(negotiated, offer, &welcome, settings);
         let codec = Self {
             input: negotiated.input,
             output: negotiated.output,
@@ -90,8 +111,9 @@ impl NativeCodec {
             frames: Bucket::new(FRAMES_PER_S, FRAMES_BURST),
             next_up: None,
             down: (ResponseId::default(), 0),
+            ready: Box::new(ready.clone()),
         };
-        (codec, encode::text(Some(1), ready))
+        (codec, encode::text(Some(1), ServerMessage::Ready(Box::new(ready))))
     }
 
     fn decode_text(&mut self, text: &str) -> Result<Vec<Incoming>, ProtocolError> {
@@ -224,6 +246,17 @@ impl Codec for NativeCodec {
 
     fn farewell(&self, reason: CloseReason) -> (u16, String) {
         (close::code_for(reason), close::farewell(reason).to_owned())
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.features.resume.then_some(self.n)
+    }
+
+    fn welcome_back(&mut self, back: Back<'_>) -> Option<Message> {
+        let ready = encode::ready_again(&self.ready, &back, self.next_up);
+        // Numbered like the last message that the client has: what it missed comes after that.
+        let n = back.resumed_after.or_else(|| self.next_n());
+        Some(encode::text(n, ServerMessage::Ready(Box::new(ready))))
     }
 
     fn input_format(&self) -> Format {

@@ -31,13 +31,14 @@ use crate::telemetry::metrics;
 
 mod scribe;
 
-pub use scribe::{Refused, Scribe};
+pub use scribe::{Claim, Refused, Scribe};
 
 /// Takes records. Cheap to clone. Its queue holds [`RECORDS_MAX`] records of [`BYTES_MAX`] bytes; when it is full (the disk
 /// hangs, too) a record is refused.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Queued>,
+    node: Arc<str>,
     load: Arc<Load>,
 }
 
@@ -55,6 +56,8 @@ pub struct Progress {
     pub durable_to: i64,
     /// The newest revision that is not and will not be.
     pub lost_to: i64,
+    /// Whether the session is another's by now, or its conversation was deleted: nothing of it will be durable any more.
+    pub is_fenced: bool,
 }
 
 /// A record on its way, and whom to tell.
@@ -86,7 +89,7 @@ impl Recorder {
             queue: records,
             load: Arc::clone(&load),
             spool,
-            pen: Some(Pen::new(store.clone(), node)),
+            pen: Some(Pen::new(store.clone(), node.clone())),
             store,
             began_ms: now_ms(),
             is_marked: false,
@@ -98,7 +101,12 @@ impl Recorder {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone(), ended));
-        Ok((Self { queue, load }, Running { tasks, stop }))
+        Ok((Self { queue, node: node.into(), load }, Running { tasks, stop }))
+    }
+
+    /// The name of this server, under which it claims sessions.
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     /// Records that are on disk here and not in the database.
@@ -275,6 +283,11 @@ impl Writer {
                         for (queued, verdict) in batch.iter().zip(verdicts) {
                             settle(&self.spool, &queued.entry, verdict).await;
                             queued.tell(verdict == Verdict::Kept);
+                            queued.progress.send_if_modified(|progress| {
+                                let is_news = verdict == Verdict::Fenced && !progress.is_fenced;
+                                progress.is_fenced |= is_news;
+                                is_news
+                            });
                         }
                     }
                     Err(_) => self.put_aside(batch).await,

@@ -42,13 +42,18 @@ const FIRST_EPOCH: i64 = 1;
 impl Recorder {
     /// A new conversation of a new session.
     pub fn begin(&self, session: SessionId, opening: Opening) -> Scribe {
+        self.go_on(Claim { session, epoch: FIRST_EPOCH, conversation: ConversationId::new(), opening })
+    }
+
+    /// A conversation that goes on, of a session that was claimed ([`Store::claim`](crate::store::Store::claim)) for it.
+    pub fn go_on(&self, claim: Claim) -> Scribe {
         let mut scribe = Scribe {
             recorder: self.clone(),
-            conversation: ConversationId::new(),
-            session: session.uuid(),
-            epoch: FIRST_EPOCH,
+            conversation: claim.conversation,
+            session: claim.session.uuid(),
+            epoch: claim.epoch,
             revision: 0,
-            opening,
+            opening: claim.opening,
             opened_at: 0,
             is_closed: false,
             progress: Arc::new(watch::Sender::new(Progress::default())),
@@ -57,6 +62,19 @@ impl Recorder {
         let _refused = scribe.open();
         scribe
     }
+}
+
+/// The right to go on with a conversation.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its session.
+    pub session: SessionId,
+    /// The epoch that the claim gave.
+    pub epoch: i64,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// How it began.
+    pub opening: Opening,
 }
 
 impl Scribe {

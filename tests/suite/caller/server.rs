@@ -9,7 +9,7 @@ use floe::{
     ids::{ItemId, ResponseId, SessionId},
     protocol::{
         Codec, Incoming, Message,
-        native::{NativeCodec, Offer, close, negotiate, refusal, wire::SUBPROTOCOL},
+        native::{NativeCodec, Offer, Welcome, close, negotiate, refusal, wire::SUBPROTOCOL},
     },
 };
 use futures_util::{SinkExt, StreamExt};
@@ -100,8 +100,13 @@ async fn serve(stream: TcpStream, script: Script) {
             return hang_up(&mut socket, error.close.expect("refusals close")).await;
         }
     };
-    let (codec, ready) =
-        NativeCodec::accept(&negotiated, &script.offer, SessionId::new(), None, &Settings::default(), Box::new(|| 0));
+    let (codec, ready) = NativeCodec::accept(
+        &negotiated,
+        &script.offer,
+        Welcome::new(SessionId::new()),
+        &Settings::default(),
+        Box::new(|| 0),
+    );
     send(&mut socket, ready).await;
     Mind { socket, codec, script, heard_ms: 0, turn: ItemId(0), reply: None }.run().await;
 }

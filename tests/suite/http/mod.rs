@@ -2,5 +2,6 @@
 
 mod admission;
 mod conversations;
+mod going_on;
 mod openai;
 mod routes;

@@ -40,7 +40,7 @@ fn the_least_hello_gets_the_defaults() {
     assert_eq!((chosen.framing, chosen.pace), (Framing::V1, Pace::Realtime));
     assert!(!chosen.features.playback && !chosen.features.partials);
     assert_eq!(chosen.settings.partials, Some(false));
-    assert_eq!((chosen.agent.as_str(), chosen.not_resumed), ("default", None));
+    assert_eq!((chosen.agent.as_str(), chosen.resume), ("default", None));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn the_full_hello_gets_what_it_asked_for() {
     assert_eq!(Some(chosen.input), format(Codec::Opus, 48_000, 20));
     assert_eq!(Some(chosen.output), format(Codec::Opus, 24_000, 20));
     assert!(chosen.features.playback && chosen.features.partials);
-    assert_eq!(chosen.features.names(), ["playback", "partials"], "resume and captions are not granted");
+    assert_eq!(chosen.features.names(), ["playback", "partials", "resume"], "captions are not granted");
     assert_eq!(chosen.settings.turn_mode, Some(TurnMode::Auto));
     assert_eq!(chosen.settings.silence.map(|silence| silence.as_millis()), Some(600));
     assert_eq!(chosen.settings.voice.as_deref(), Some("en-gb"));
@@ -131,7 +131,7 @@ fn what_policy_does_not_allow_is_not_applied() {
         "input": {"formats": [{"codec": "pcmu"}], "pace": "file"}});
     let offer = Offer {
         file_pace: false,
-        features: floe::protocol::native::Features { playback: false, partials: true },
+        features: floe::protocol::native::Features { playback: false, partials: true, resume: false },
         ..Offer::default()
     };
     let chosen = negotiate(&Message::Text(hello.to_string()), &offer).expect("fine");
@@ -139,10 +139,15 @@ fn what_policy_does_not_allow_is_not_applied() {
 }
 
 #[test]
-fn resume_is_answered_honestly() {
+fn whoever_comes_back_says_where_it_left_off() {
     let hello = json!({"type": "hello", "resume": {"token": "abc", "last_n": 12, "reply": 3, "played_ms": 900}});
     let chosen = negotiate(&Message::Text(hello.to_string()), &Offer::default()).expect("fine");
-    assert_eq!(chosen.not_resumed, Some("unknown"));
+    let resume = chosen.resume.expect("asked for");
+    assert_eq!((resume.token.as_str(), resume.last_n, resume.reply, resume.played_ms), ("abc", 12, Some(3), Some(900)));
+    assert!(!chosen.features.resume, "coming back is one thing, waiting for the next loss another");
+    let raw = json!({"type": "hello", "features": ["resume"], "framing": "raw"});
+    let chosen = negotiate(&Message::Text(raw.to_string()), &Offer::default()).expect("fine");
+    assert!(!chosen.features.resume, "without headers nobody knows what was missed");
 }
 
 #[test]

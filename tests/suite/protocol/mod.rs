@@ -13,7 +13,7 @@ use floe::{
     ids::SessionId,
     protocol::{
         Message,
-        native::{NativeCodec, Offer, negotiate},
+        native::{NativeCodec, Offer, Welcome, negotiate},
     },
 };
 
@@ -36,7 +36,7 @@ fn codec(hello: &str) -> NativeCodec {
 fn codec_at(hello: &str, now_ms: Box<dyn Fn() -> u64 + Send>) -> NativeCodec {
     let offer = Offer::default();
     let negotiated = negotiate(&Message::Text(hello.to_owned()), &offer).expect("a good hello");
-    NativeCodec::accept(&negotiated, &offer, SessionId::new(), None, &Settings::default(), now_ms).0
+    NativeCodec::accept(&negotiated, &offer, Welcome::new(SessionId::new()), &Settings::default(), now_ms).0
 }
 
 const PLAIN_HELLO: &str = r#"{"type":"hello","features":["partials"]}"#;

@@ -9,7 +9,7 @@ use floe::{
     protocol::{
         Codec, Incoming, Message,
         native::{
-            NativeCodec, Offer, negotiate,
+            NativeCodec, Offer, Welcome, negotiate,
             wire::{Numbered, ServerMessage, server::TYPES},
         },
     },
@@ -94,7 +94,8 @@ fn ready_is_the_first_message_and_tells_what_was_applied() {
         tools: Arc::from([tool("light_switch", ToolPlace::Client), tool("clock", ToolPlace::Server)]),
         ..Settings::default()
     };
-    let (_, ready) = NativeCodec::accept(&negotiated, &offer, SessionId::new(), None, &settings, Box::new(|| 0));
+    let (_, ready) =
+        NativeCodec::accept(&negotiated, &offer, Welcome::new(SessionId::new()), &settings, Box::new(|| 0));
     let mut ready = json(ready);
     assert!(ready["session"].as_str().is_some_and(|id| id.starts_with("ses_") && id.len() == 36));
     ready["session"] = golden("server.ready")["session"].clone();

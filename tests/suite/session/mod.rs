@@ -4,4 +4,5 @@
 mod failures;
 mod leftovers;
 mod life;
+mod returning;
 mod talk;

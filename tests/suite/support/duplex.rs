@@ -10,9 +10,12 @@ use floe::{
     ids::SessionId,
     protocol::{
         Message,
-        native::{self, NativeCodec, Offer, frame},
+        native::{self, NativeCodec, Offer, Welcome, frame},
     },
-    session::{self, Attachment, Engines, Outgoing, Pace, Received, Start},
+    session::{
+        self, Attachment, Engines, LeftOff, Outgoing, Pace, Received, Start,
+        returns::{Expected, Return, Returns},
+    },
     stt, tts,
     vad::VoiceActivity,
 };
@@ -51,7 +54,21 @@ pub(crate) struct Peer {
     from: mpsc::Receiver<Outgoing>,
     tasks: JoinSet<()>,
     pub(crate) draining: CancellationToken,
+    pub(crate) returns: Returns,
     sequence: u32,
+}
+
+/// Both ends of a socket in memory.
+fn wires(
+    room: usize,
+) -> (mpsc::Sender<Received>, mpsc::Receiver<Outgoing>, Attachment<ReceiverStream<Received>, BoxSink>) {
+    let (to, incoming) = mpsc::channel(64);
+    let (outgoing, from) = mpsc::channel(room);
+    let sender: BoxSink = Box::pin(futures_util::sink::unfold(outgoing, |outgoing, item| async move {
+        outgoing.send(item).await.map_err(|_| ())?;
+        Ok(outgoing)
+    }));
+    (to, from, Attachment { receiver: ReceiverStream::new(incoming), sender })
 }
 
 type BoxSink = Pin<Box<dyn Sink<Outgoing, Error = ()> + Send>>;
@@ -59,12 +76,7 @@ type BoxSink = Pin<Box<dyn Sink<Outgoing, Error = ()> + Send>>;
 impl Peer {
     /// Begins a session with this hello. `room` is how many messages the socket takes before it blocks.
     pub(crate) fn begin(engines: Engines, settings: Settings, hello: Value, room: usize) -> Self {
-        let (to, incoming) = mpsc::channel(64);
-        let (outgoing, from) = mpsc::channel(room);
-        let sender: BoxSink = Box::pin(futures_util::sink::unfold(outgoing, |outgoing, item| async move {
-            outgoing.send(item).await.map_err(|_| ())?;
-            Ok(outgoing)
-        }));
+        let (to, from, socket) = wires(room);
         let offer = Offer::default();
         let negotiated = native::negotiate(&Message::Text(hello.to_string()), &offer).expect("a good hello");
         let mut settings = settings.patched(negotiated.settings.clone());
@@ -72,7 +84,10 @@ impl Peer {
         let began = now();
         let clock = move || u64::try_from(now().duration_since(began).as_millis()).unwrap();
         let id = SessionId::new();
-        let (codec, ready) = NativeCodec::accept(&negotiated, &offer, id, None, &settings, Box::new(clock));
+        let returns = Returns::default();
+        let expected = negotiated.features.resume.then(|| returns.expect(offer.resume_window));
+        let welcome = Welcome { token: expected.as_ref().map(Expected::token), ..Welcome::new(id) };
+        let (codec, ready) = NativeCodec::accept(&negotiated, &offer, welcome, &settings, Box::new(clock));
         let draining = CancellationToken::new();
         let start = Start {
             id,
@@ -83,11 +98,32 @@ impl Peer {
             draining: draining.clone(),
             drain_grace: Duration::from_secs(30),
             scribe: None,
+            kept: None,
+            expected,
         };
         let mut tasks = JoinSet::new();
-        let socket = Attachment { receiver: ReceiverStream::new(incoming), sender };
         tasks.spawn(async move { session::run(start, engines, socket).await.map(drop).expect("the formats are good") });
-        Self { to: Some(to), from, tasks, draining, sequence: 0 }
+        Self { to: Some(to), from, tasks, draining, returns, sequence: 0 }
+    }
+
+    /// Loses the socket without a word.
+    pub(crate) fn vanish(&mut self) {
+        (self.to, self.from) = (None, mpsc::channel(1).1);
+    }
+
+    /// Comes back with a new socket. False if no session of this token waits.
+    pub(crate) fn come_back(&mut self, token: &str, left_off: LeftOff) -> bool {
+        let (to, from, socket) = wires(64);
+        let found = self.returns.send(token, Return { socket: socket.boxed(), left_off }).is_ok();
+        if found {
+            (self.to, self.from) = (Some(to), from);
+        }
+        found
+    }
+
+    /// The socket that the server still takes for the client's, when another one takes over.
+    pub(crate) fn take_old(&mut self) -> (Option<mpsc::Sender<Received>>, mpsc::Receiver<Outgoing>) {
+        (self.to.take(), std::mem::replace(&mut self.from, mpsc::channel(1).1))
     }
 
     /// A session in PCM at 16 kHz both ways.
@@ -167,11 +203,11 @@ impl Peer {
         panic!("the server hung up before {kind}; it said {:?}", all.iter().map(Said::kind).collect::<Vec<_>>());
     }
 
-    /// Hangs up and waits until nothing of the session is left.
+    /// Hangs up and waits until nothing of the session is left, which waits for clients that may come back.
     pub(crate) async fn hang_up(mut self) {
         self.to = None;
         drop(self.from);
-        time::timeout(Duration::from_secs(60), self.tasks.join_next())
+        time::timeout(Duration::from_secs(200), self.tasks.join_next())
             .await
             .expect("the session ends")
             .unwrap()

@@ -11,8 +11,8 @@ pub use client::{
     Unreadable, WireFormat,
 };
 pub use server::{
-    AppliedFormat, AppliedSettings, Latency, Limits, Numbered, Ready, ReplyDone, ReplyStatus, ResumeOffer, ServerInfo,
-    ServerMessage, Usage, Word,
+    AppliedFormat, AppliedSettings, Latency, Limits, Numbered, Ready, ReplyDone, ReplyStatus, ResumeOffer, Said,
+    ServerInfo, ServerMessage, Usage, Word,
 };
 
 /// The subprotocol's name.

@@ -223,9 +223,16 @@ pub struct Ready {
     /// Whether `hello.resume` was granted; absent if it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<bool>,
-    /// Why not: `unknown`, `expired` or `wrong_node`.
+    /// Why not: `unknown` (no such session waits here, or not any more), or `missed` (too much was missed; the session is the
+    /// same).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// After `hello.resume`: the sequence number of the microphone frame that is expected next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_next_seq: Option<u32>,
+    /// What was said before, if the conversation goes on without its messages being sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Said>>,
     /// For going on after a drop; null where the server cannot.
     pub resume: Option<ResumeOffer>,
     /// How often a client should `ping`.
@@ -288,6 +295,20 @@ pub struct Limits {
     pub max_session_s: u64,
     /// Milliseconds of speech sent ahead of its playing time.
     pub send_ahead_ms: u64,
+}
+
+/// Something said earlier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Its number, as the API has it; a user's is that of the turn.
+    pub id: u32,
+    /// `user` or `assistant`.
+    pub role: String,
+    /// The words; of a reply that was interrupted, those that were heard.
+    pub text: String,
+    /// Whether it was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// How to go on after a drop.

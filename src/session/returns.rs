@@ -1,0 +1,103 @@
+//! Clients that come back: who has lost its socket finds its session by a token.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Attachment, missed::LeftOff};
+
+/// A client that is back, with a new socket.
+pub struct Return {
+    /// The new socket.
+    pub socket: Attachment,
+    /// Where the client left off.
+    pub left_off: LeftOff,
+}
+
+/// The sessions of this server that a client may come back to, by token. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Returns {
+    waiting: Arc<Mutex<HashMap<String, mpsc::Sender<Return>>>>,
+}
+
+/// A session's place among them; given up when dropped.
+pub struct Expected {
+    returns: Returns,
+    token: String,
+    sender: mpsc::Sender<Return>,
+    arrivals: mpsc::Receiver<Return>,
+    /// How long the session waits for its client.
+    pub window: Duration,
+}
+
+impl Returns {
+    /// A place for a session that waits so long for its client.
+    pub fn expect(&self, window: Duration) -> Expected {
+        let (sender, arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let mut expected = Expected { returns: self.clone(), token: String::new(), sender, arrivals, window };
+        expected.renew();
+        expected
+    }
+
+    /// Hands a new socket to the session of this token. Gives it back if there is none, or if it is being found by another.
+    pub fn send(&self, token: &str, back: Return) -> Result<(), Return> {
+        // A token is good for one use: whoever finds it takes it.
+        let sender = self.table().remove(token);
+        match sender {
+            Some(sender) => sender.try_send(back).map_err(|refused| refused.into_inner()),
+            None => Err(back),
+        }
+    }
+
+    /// Whether anybody might come back.
+    pub fn is_empty(&self) -> bool {
+        self.table().is_empty()
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Return>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Expected {
+    /// The token by which the client finds the session: 244 random bits.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Makes a new token; the one before is good no more.
+    pub fn renew(&mut self) {
+        let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let mut table = self.returns.table();
+        table.remove(&self.token);
+        table.insert(token.clone(), self.sender.clone());
+        drop(table);
+        self.token = token;
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.returns.table().remove(&self.token);
+    }
+}
+
+/// The next client that is back; never, if nobody is expected.
+pub(crate) async fn arrival(expected: &mut Option<Expected>) -> Return {
+    match expected {
+        Some(expected) => match expected.arrivals.recv().await {
+            Some(back) => back,
+            // The session holds a sender itself.
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Clients on their way to one session: one token, one client. A second one is refused.
+const ARRIVALS_MAX: usize = 1;
