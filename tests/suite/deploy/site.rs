@@ -32,6 +32,7 @@ pub(super) struct Site {
 impl Site {
     /// Two instances with these settings.
     pub(super) async fn start(settings: &[(&str, &str)]) -> Self {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let mut instances = Vec::new();
         for _ in 0..2 {
             instances.push(Instance::spawn(free_port(), settings));
@@ -47,6 +48,7 @@ impl Site {
 
     /// Only the proxy, in front of whatever listens on these ports and says on `/readyz` that it is ready.
     pub(super) async fn before(ports: &[u16]) -> Self {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let (port, http_port) = (free_port(), free_port());
         let upstreams: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
