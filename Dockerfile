@@ -3,6 +3,7 @@
 
 FROM rust:1.95-bookworm AS build
 # whisper.cpp and libopus are built from source.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake \
     && rm -rf /var/lib/apt/lists/*
@@ -25,7 +26,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && sh deploy/licences.sh /out/licences
 
 FROM debian:bookworm-slim
-# curl asks /readyz; espeak-ng speaks, and makes the phonemes of Piper's voices.
+# curl asks /readyz; espeak-ng speaks, and makes the phonemes of Piper's voices. Versions are Debian's stable ones.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl espeak-ng \
     && rm -rf /var/lib/apt/lists/* \
@@ -39,7 +41,7 @@ ENV FLOE_SERVER_LISTEN=0.0.0.0:8080 \
     FLOE_MODELS_FOLDER=/usr/share/floe/models \
     FLOE_STORE_DIR=/var/lib/floe \
     FLOE_TELEMETRY_LOG_FORMAT=json
-USER floe
+USER 10001
 WORKDIR /var/lib/floe
 VOLUME /var/lib/floe
 EXPOSE 8080
