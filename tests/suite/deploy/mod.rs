@@ -2,6 +2,7 @@
 //!
 //! `CADDY` names another Caddy than the one that `make setup-test` installs; what only newer ones can do is asserted of those.
 
+mod files;
 mod restarting;
 mod site;
 mod talking;
