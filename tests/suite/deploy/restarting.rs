@@ -48,6 +48,8 @@ async fn look_in(site: &Site) {
     let mut request = site.wss("/v1/stream").into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
+    // As the page does: its origin is the site's, although Floe itself knows nothing of that name.
+    headers.insert("origin", HeaderValue::try_from(site.https("")).unwrap());
     headers.insert("authorization", HeaderValue::try_from(format!("Bearer {KEY}")).unwrap());
     let connector = Some(Connector::Rustls(site.trust.clone()));
     let (mut socket, _) = connect_async_tls_with_config(request, None, true, connector).await.expect("let in");
