@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-web test-compat lint fmt deny bench model model-eval model-test setup setup-test clean
+.PHONY: help run test test-rust test-bare test-deploy test-web test-compat lint fmt deny bench model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -35,6 +35,9 @@ test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real s
 
 test-bare: setup-test ## The same without C++: no whisper.cpp
 	$(CARGO) nextest run --no-default-features --lib --test suite
+
+test-deploy: setup setup-test ## Of these, the ones with Caddy in front; CADDY=/path/to/caddy tries another version
+	$(CARGO) nextest run --test suite deploy
 
 test-web: ## The page's own tests
 	@command -v node >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=nodejs
@@ -121,7 +124,17 @@ setup: ## Install what building and running need
 setup-test:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(MAKE) --no-print-directory apt PACKAGES=postgresql
 	@command -v cargo-nextest >/dev/null || { echo "installing cargo-nextest"; $(CARGO) install cargo-nextest --locked --quiet; }
+	@command -v caddy >/dev/null || [ -x target/caddy/usr/bin/caddy ] || $(MAKE) --no-print-directory caddy
 	@[ -e target/onnxruntime/libonnxruntime.so.$(ONNXRUNTIME) ] || $(MAKE) --no-print-directory onnxruntime
+
+# Debian's Caddy, unpacked: its package would also start a server on port 80.
+.PHONY: caddy
+caddy:
+	@echo "getting caddy"
+	@rm -rf target/caddy target/caddy.part && mkdir -p target/caddy.part
+	@cd target/caddy.part && { apt-get download -qq caddy 2>/dev/null || { \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq caddy; }; }
+	@dpkg-deb --extract target/caddy.part/caddy_*.deb target/caddy.part && mv target/caddy.part target/caddy
 
 # The library alone, out of the wheel: what tests of neural voices load.
 .PHONY: onnxruntime

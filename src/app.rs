@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -130,7 +130,7 @@ async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>>
     Ok(Some((Kept { store, recorder }, running)))
 }
 
-/// Serves until `stop`, then drains: nobody new, replies in progress finish, then everybody is told to go, and what was said
+/// Serves until `stop`, then drains: after a notice nobody new, replies in progress finish, then everybody is told to go, and what was said
 /// is written.
 pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics::start();
@@ -151,8 +151,13 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
         () = stop.cancelled() => {
             // The port stays open while sessions drain, so that a health check reads "draining" rather than a refusal.
             let grace = grace + Duration::from_secs(2);
+            let leave = async {
+                registry.announce();
+                time::sleep(Duration::from_millis(config.server.drain_notice_ms)).await;
+                tokio::join!(registry.drain(grace), jobs.drain(grace))
+            };
             let drained = tokio::select! {
-                (sessions, jobs) = async { tokio::join!(registry.drain(grace), jobs.drain(grace)) } => sessions && jobs,
+                (sessions, jobs) = leave => sessions && jobs,
                 () = &mut serving => false,
             };
             if !drained {

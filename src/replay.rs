@@ -38,6 +38,9 @@ pub struct Args {
     /// API key or ticket for the server.
     #[arg(long, env = "FLOE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<SecretString>,
+    /// Authorities to believe in place of the public ones, as a PEM file: for wss:// with a certificate of one's own.
+    #[arg(long = "cacert", value_name = "FILE", value_parser = caller::trust::authorities)]
+    pub trust: Option<Arc<rustls::ClientConfig>>,
     /// As live speech, or as fast as the server reads.
     #[arg(long, value_enum, default_value_t = PaceArg::Realtime)]
     pub pace: PaceArg,
@@ -113,6 +116,7 @@ impl Args {
             json: self.json,
             call: caller::Options {
                 token: self.token.clone(),
+                trust: self.trust.clone(),
                 input,
                 output,
                 pace: match self.pace {

@@ -10,7 +10,7 @@ use http::{HeaderValue, Uri, header};
 use secrecy::ExposeSecret;
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{self, Message as WsMessage, client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
@@ -47,7 +47,8 @@ pub(super) async fn dial(options: &Options, hello: ClientMessage) -> Result<Link
     let config =
         WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX_BYTES)).max_frame_size(Some(MESSAGE_MAX_BYTES));
     // Small frames must not wait for each other's acknowledgement: no Nagle.
-    let dialing = connect_async_with_config(request, Some(config), true);
+    let connector = options.trust.clone().map(Connector::Rustls);
+    let dialing = connect_async_tls_with_config(request, Some(config), true, connector);
     let (socket, response) = timeout(options.connect_timeout, dialing)
         .await
         .map_err(|_| late("the connection", options.connect_timeout))?

@@ -20,6 +20,7 @@ mod link;
 mod microphone;
 mod player;
 mod report;
+pub mod trust;
 
 pub use error::Error;
 pub use report::{Frames, Reply, Report, Turn};
@@ -34,6 +35,8 @@ pub struct Options {
     pub url: String,
     /// Sent as `Authorization: Bearer`.
     pub token: Option<SecretString>,
+    /// Whom `wss://` believes, as [`trust::authorities`] reads it; `None` = the public authorities.
+    pub trust: Option<Arc<rustls::ClientConfig>>,
     /// How the microphone speaks: any codec but a container.
     pub input: Format,
     /// How replies are wanted.
@@ -64,6 +67,7 @@ impl Options {
         Self {
             url: url.into(),
             token: None,
+            trust: None,
             input: pcm(16_000),
             output: pcm(24_000),
             pace: Pace::Realtime,

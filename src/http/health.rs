@@ -14,10 +14,10 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// New sessions are welcome: models are loaded (or there would be no server), nobody is draining, and the database has been
+/// New sessions are welcome: models are loaded (or there would be no server), nobody is leaving, and the database has been
 /// reached once. If it goes away later, conversations go on and wait in the spool.
 pub(super) async fn ready(State(app): State<App>) -> Response {
-    if app.registry.is_draining() {
+    if app.registry.is_leaving() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     match &app.kept {

@@ -60,6 +60,9 @@ pub struct Config {
     pub header_timeout_ms: u64,
     /// Longest wait for a client's first message.
     pub hello_timeout_ms: u64,
+    /// Time between saying on `/readyz` that the server stops and letting nobody in any more: for a proxy's health check to
+    /// notice.
+    pub drain_notice_ms: u64,
     /// Time that replies in progress get when the server stops.
     pub drain_ms: u64,
     /// What OpenAI's clients meet.
@@ -83,6 +86,7 @@ impl Default for Config {
             wait_max_ms: 1_500,
             header_timeout_ms: 5_000,
             hello_timeout_ms: 5_000,
+            drain_notice_ms: 0,
             drain_ms: 30_000,
             openai: openai::Config::default(),
         }

@@ -16,6 +16,7 @@ use tokio_util::{
 pub struct Registry {
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
+    leaving: CancellationToken,
     draining: CancellationToken,
     max: usize,
 }
@@ -69,6 +70,7 @@ impl Registry {
         Self {
             permits: Arc::new(Semaphore::new(max)),
             tracker: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             max,
         }
@@ -88,7 +90,17 @@ impl Registry {
         self.max - self.permits.available_permits()
     }
 
-    /// Whether the server is leaving.
+    /// Says that the server will leave soon. Until [`Registry::drain`] everybody is still let in.
+    pub fn announce(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Whether whoever can choose should go elsewhere.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled() || self.is_draining()
+    }
+
+    /// Whether nobody is let in any more.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }

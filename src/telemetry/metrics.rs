@@ -34,7 +34,6 @@ fn install() -> Option<PrometheusHandle> {
     describe_histogram!("voice_llm_first_token_seconds", Unit::Seconds, "End of speech until the agent's first word");
     describe_histogram!("voice_tts_first_audio_seconds", Unit::Seconds, "End of speech until the voice's first sound");
     describe_histogram!("voice_response_latency_seconds", Unit::Seconds, "End of speech until first audio out");
-    describe_counter!("voice_audio_seconds_total", Unit::Seconds, "Audio by direction");
     describe_counter!("voice_ws_close_total", "Connections the server closed, by code");
     describe_counter!("voice_protocol_errors_total", "Wrong messages, by code");
     describe_counter!("voice_slow_consumers_total", "Clients that did not read");

@@ -9,6 +9,8 @@ mod compute;
 mod config;
 mod conversation;
 #[cfg(feature = "whisper")]
+mod deploy;
+#[cfg(feature = "whisper")]
 mod end_to_end;
 mod http;
 mod models;

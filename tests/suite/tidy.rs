@@ -257,6 +257,23 @@ fn files_are_short_introduced_and_well_named() {
 }
 
 #[test]
+fn every_metric_is_counted_and_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let (code, notes) = (read("src/telemetry/metrics.rs"), read("docs/operations.md"));
+    let quoted = code.split('"').skip(1).step_by(2).filter(|text| text.starts_with("voice_"));
+    let names: BTreeMap<&str, usize> = quoted.fold(BTreeMap::new(), |mut names, name| {
+        *names.entry(name).or_default() += 1;
+        names
+    });
+    assert!(names.len() >= 15, "{names:?}");
+    for (name, uses) in names {
+        assert!(uses >= 2, "{name} is described and never counted, or the other way round");
+        assert!(notes.contains(&format!("`{name}`")), "docs/operations.md does not explain {name}");
+    }
+}
+
+#[test]
 fn the_checks_can_fail() {
     let text = "use crate::{\n    audio::{A, B},\n    session::C,\n};\nlet x = crate::http::D;\n// crate::store::E\n";
     let source = Source { path: "conversation/x.rs".into(), module: "conversation".into(), text: text.into() };

@@ -4,7 +4,7 @@ mod callers;
 mod limit;
 mod report;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use floe::replay::FormatArg;
@@ -60,6 +60,9 @@ struct Args {
     /// API key for the server.
     #[arg(long, env = "FLOE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<SecretString>,
+    /// Authorities to believe in place of the public ones, as a PEM file: for wss:// with a certificate of one's own.
+    #[arg(long = "cacert", value_name = "FILE", value_parser = floe::caller::trust::authorities)]
+    trust: Option<Arc<rustls::ClientConfig>>,
     /// A figure that must not be exceeded, such as final.p95=1200ms. Figures: connect, first_partial, final, first_text,
     /// first_audio, barge_in; each .p50, .p90, .p95, .p99 or .max. May be repeated.
     #[arg(long = "limit", value_name = "FIGURE=TIME")]
@@ -105,8 +108,13 @@ async fn run(args: &Args) -> Result<Report, String> {
     let recordings = callers::recordings(&args.wav_dir).await?;
     let (input, output) = args.format.formats(args.rate);
     input.check_output().map_err(|error| error.to_string())?;
-    let call =
-        floe::caller::Options { token: args.token.clone(), input, output, ..floe::caller::Options::new(&args.url) };
+    let call = floe::caller::Options {
+        token: args.token.clone(),
+        trust: args.trust.clone(),
+        input,
+        output,
+        ..floe::caller::Options::new(&args.url)
+    };
     let begin = now();
     let plan = Plan {
         call,
