@@ -135,6 +135,12 @@ impl Stage {
                     pushed.expect("the ears take what the codec gives");
                     self.hear(&frames);
                 }
+                Incoming::Input(fact @ (Input::AudioCommitted | Input::AudioCleared | Input::SettingsChanged(_))) => {
+                    let mut frames = Vec::new();
+                    self.ears.settle(&mut frames).expect("the ears hold nothing back");
+                    self.hear(&frames);
+                    self.tell(fact);
+                }
                 Incoming::Input(fact) => self.tell(fact),
                 Incoming::Formats { input, output } => {
                     self.output = output;
