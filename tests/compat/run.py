@@ -49,7 +49,7 @@ CLIENTS = {
     "npm openai 7, TLS": [*NODE, "node/openai.mjs", "openai-7"],
     "plain websocket": [*PYTHON, "raw_websocket.py"],
 }
-# Not beside others: its own voice activity detection must keep up with the microphone, or it cuts words off.
+# Not beside others: its own voice activity detection must keep up with the microphone, or words are cut before they are sent.
 ALONE = {"pipecat, its own turns"}
 # After all the others: these look at what was recorded.
 CHECKS = {
