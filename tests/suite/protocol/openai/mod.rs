@@ -16,3 +16,4 @@ mod sessions;
 mod stage;
 mod tools;
 mod turns;
+mod vendor;

@@ -162,6 +162,11 @@ impl Stage {
         }
     }
 
+    /// The client asked for these before it connected.
+    pub(crate) fn included(&mut self, names: &[&str]) {
+        self.clients.include(names);
+    }
+
     fn hear(&mut self, frames: &[Frame]) {
         for frame in frames {
             let loud = frame.samples.iter().any(|sample| sample.abs() > 0.1);
