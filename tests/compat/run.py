@@ -50,9 +50,11 @@ CLIENTS = {
     "npm openai 6, TLS": [*NODE, "node/openai.mjs", "openai"],
     "npm openai 7, TLS": [*NODE, "node/openai.mjs", "openai-7"],
     "plain websocket": [*PYTHON, "raw_websocket.py"],
+    "from voice to speech_started": [*PYTHON, "onset.py"],
 }
-# Not beside others: its own voice activity detection must keep up with the microphone, or words are cut before they are sent.
-ALONE = {"pipecat, its own turns"}
+# Not beside others: pipecat's own voice activity detection must keep up with the microphone, or words are cut before they are
+# sent; and a figure taken on a busy machine says nothing.
+ALONE = {"pipecat, its own turns", "from voice to speech_started"}
 # After all the others: these look at what was recorded.
 CHECKS = {
     "frames, as Python's types": [*PYTHON, "events.py"],

@@ -9,6 +9,7 @@ mod errors;
 mod input;
 mod interruption;
 mod items;
+mod onset;
 mod order;
 mod property;
 mod responses;
