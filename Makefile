@@ -46,6 +46,7 @@ test-web: ## The page's own tests
 COMPAT := target/compat
 
 test-compat: setup $(COMPAT)/installed ## Released clients of others, as they are, talk with a running Floe
+	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=chromium
 	@$(CARGO) build --quiet --bin floe
 	@$(COMPAT)/venv/bin/python tests/compat/run.py --folder $(COMPAT) \
 	    --floe $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/floe

@@ -144,6 +144,18 @@ impl Ingress {
         Ok(())
     }
 
+    /// Holds nothing back: hands out what the resampler has, and the last frame filled up with silence that takes no media
+    /// time. What follows shares no frame with what came before. For the places at which a client says that something ends;
+    /// a container is decoded elsewhere and let alone.
+    pub fn settle(&mut self, frames: &mut Vec<Frame>) -> Result<(), Error> {
+        if matches!(self.kind, Kind::Live(_)) {
+            return Ok(());
+        }
+        self.flush(frames)?;
+        self.framer.cut(frames);
+        Ok(())
+    }
+
     /// The position that the next sample will have.
     pub fn position(&self) -> AudioPos {
         self.framer.position()
@@ -226,22 +238,22 @@ impl Ingress {
 #[derive(Debug)]
 struct Framer {
     partial: Vec<f32>,
-    /// Frames handed out.
-    count: u64,
+    /// The end of the last frame.
+    end: AudioPos,
     /// One silent frame for all long gaps.
     silence: Arc<[f32]>,
 }
 
 impl Default for Framer {
     fn default() -> Self {
-        Self { partial: Vec::with_capacity(FRAME_SAMPLES), count: 0, silence: Arc::from([0.0; FRAME_SAMPLES]) }
+        Self { partial: Vec::with_capacity(FRAME_SAMPLES), end: AudioPos(0), silence: Arc::from([0.0; FRAME_SAMPLES]) }
     }
 }
 
 impl Framer {
-    /// One whose next frame begins at this position, which is the end of a frame.
+    /// One whose next frame begins at this position.
     fn at(position: AudioPos) -> Self {
-        Self { count: position.0 / FRAME_SAMPLES as u64, ..Self::default() }
+        Self { end: position, ..Self::default() }
     }
 
     fn push(&mut self, mut samples: &[f32], frames: &mut Vec<Frame>) {
@@ -277,9 +289,20 @@ impl Framer {
         }
     }
 
+    /// Hands out what there is of a frame; the silence behind it lies beyond the frame's end.
+    fn cut(&mut self, frames: &mut Vec<Frame>) {
+        if self.partial.is_empty() {
+            return;
+        }
+        self.end = self.position();
+        self.partial.resize(FRAME_SAMPLES, 0.0);
+        frames.push(Frame { end: self.end, samples: Arc::from(self.partial.as_slice()) });
+        self.partial.clear();
+    }
+
     fn emit(&mut self, samples: Arc<[f32]>, frames: &mut Vec<Frame>) {
-        self.count += 1;
-        frames.push(Frame { end: AudioPos(self.count * FRAME_SAMPLES as u64), samples });
+        self.end.0 += FRAME_SAMPLES as u64;
+        frames.push(Frame { end: self.end, samples });
     }
 
     fn is_at_start(&self) -> bool {
@@ -287,6 +310,6 @@ impl Framer {
     }
 
     fn position(&self) -> AudioPos {
-        AudioPos(self.count * FRAME_SAMPLES as u64 + self.partial.len() as u64)
+        AudioPos(self.end.0 + self.partial.len() as u64)
     }
 }

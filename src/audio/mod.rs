@@ -82,7 +82,8 @@ fn samples_16k(duration: Duration) -> u64 {
 /// One window of the user's voice: exactly [`FRAME_SAMPLES`] samples at 16 kHz mono in −1…1.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Position just after the last sample.
+    /// Position just after the last sample; where a client ended something in the middle of a window, just after the last one
+    /// that it sent.
     pub end: AudioPos,
     /// The samples; shared by the pre-roll ring and the recogniser.
     pub samples: Arc<[f32]>,

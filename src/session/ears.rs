@@ -123,6 +123,15 @@ impl Ears {
         self.backlog.push_back(Heard::Fact(fact));
     }
 
+    /// Places a fact that ends something: exactly what was sent before it is meant, to the sample. Without this the last 30 ms would
+    /// be missing here and be heard at the beginning of what comes next.
+    pub(crate) fn divide(&mut self, fact: Input) -> Result<(), ProtocolError> {
+        let settled = self.ingress.settle(&mut self.fresh);
+        self.collect();
+        self.place(fact);
+        settled.map_err(|error| wrong(&error))
+    }
+
     /// Whether more of the socket may be read.
     pub(crate) fn has_room(&self) -> bool {
         self.backlog.len() < BACKLOG_MAX && self.held.is_none()

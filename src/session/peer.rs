@@ -96,11 +96,13 @@ impl Session {
                 let changed = self.ears.set_format(input);
                 self.complain(changed);
             }
+            Incoming::Input(fact) if self.divides(&fact) => {
+                let divided = self.ears.divide(fact);
+                self.complain(divided);
+            }
             // What refers to a place in the audio keeps its place; what refers to a reply does not wait for audio.
             Incoming::Input(
-                fact @ (Input::AudioCommitted
-                | Input::AudioCleared
-                | Input::Muted(_)
+                fact @ (Input::Muted(_)
                 | Input::TextEntered { .. }
                 | Input::ItemInserted { .. }
                 | Input::ResponseRequested(_)
@@ -111,6 +113,15 @@ impl Session {
                 self.waiting.push_back(Parcel { outgoing: Outgoing::Message(message), audio: None });
             }
             Incoming::Refused(error) => self.complain(Err(error)),
+        }
+    }
+
+    /// Whether what was heard before the fact is over with it: then not a sample may be counted among what comes after.
+    fn divides(&self, fact: &Input) -> bool {
+        match fact {
+            Input::AudioCommitted | Input::AudioCleared => true,
+            Input::SettingsChanged(patch) => patch.turn_mode.is_some_and(|it| it != self.core.settings().turn_mode),
+            _ => false,
         }
     }
 }

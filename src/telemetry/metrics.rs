@@ -24,6 +24,7 @@ fn install() -> Option<PrometheusHandle> {
     describe_gauge!("voice_sessions_active", "Sessions now");
     describe_gauge!("voice_asr_predicted_wait_seconds", Unit::Seconds, "Wait of a transcript asked for now");
     describe_counter!("voice_sessions_total", "Sessions by how they ended");
+    describe_counter!("voice_peers_total", "Clients lost, come back, or gone on with a stored conversation, by what");
     describe_counter!("voice_refused_total", "Sessions refused before they began, by reason");
     describe_histogram!("voice_session_duration_seconds", Unit::Seconds, "Length of a session");
     describe_counter!("voice_turns_total", "User turns by outcome");

@@ -27,7 +27,8 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 import client
-from client import Microphone, check, step, until, words
+from client import Microphone, Recording, check, step, until, words
+from tap import Tap
 
 # What pipecat's voice activity detection works with; its service resamples to the session's 24 kHz.
 INPUT_RATE = 16_000
@@ -96,15 +97,14 @@ class Watcher(BaseObserver):
 class Bot:
     """A pipeline as pipecat's examples build it, and what an application can see of it."""
 
-    def __init__(self, marker, local):
-        self.local, self.errors = local, []
+    def __init__(self, marker, local, tap):
+        self.local, self.errors, self._tap = local, [], tap
         turns = False if local else events.TurnDetection(silence_duration_ms=400)
         transcription = events.InputAudioTranscription(model="whisper-1")
         audio = events.AudioConfiguration(input=events.AudioInput(transcription=transcription, turn_detection=turns))
         settings = OpenAIRealtimeLLMService.Settings(
             model="gpt-realtime", system_instruction=marker, session_properties=events.SessionProperties(audio=audio))
-        url = client.URL.replace("http", "ws", 1) + "/realtime"
-        self.service = OpenAIRealtimeLLMService(api_key=client.KEY, base_url=url, settings=settings)
+        self.service = OpenAIRealtimeLLMService(api_key=client.KEY, base_url=tap.url, settings=settings)
         tool = FunctionSchema(name="get_weather", description="Tells the weather.", required=["city"],
                               properties={"city": {"type": "string"}}, handler=get_weather)
         self.context = LLMContext([{"role": "user", "content": "Say hello!"}], tools=[tool])
@@ -146,17 +146,23 @@ class Bot:
         return [words(text if isinstance(text, str) else json.dumps(text)) for text in said]
 
     async def heard(self, sentence):
-        """Waits until a sentence was transcribed: word for word where the server finds the turns, else most of its words,
-        because pipecat cuts the beginning where its own detection and the machine's speed happen to put it."""
+        """Waits until a sentence was transcribed, word for word. With its own detection pipecat clears the server's buffer when
+        it has noticed that somebody speaks, and sends the last half second again. Where the machine keeps it from noticing for
+        longer than that, the beginning of the first word is not in what it sends: then the other words count."""
         wanted = client.SENTENCES[sentence]["text"]
+        others = wanted.partition(" ")[2]
 
-        def close(text):
-            return len(set(wanted.split()) & set(text.split())) * 2 > len(set(wanted.split()))
+        def there():
+            if self.local and self.watcher.heard and self._tap.began_in_a_word():
+                return any(text.endswith(others) for text in self.watcher.heard)
+            return wanted in self.watcher.heard
 
         try:
-            await until(lambda: any(close(text) if self.local else text == wanted for text in self.watcher.heard), wanted)
+            await until(there, wanted)
         except client.Failed as failed:
             raise client.Failed(f"{failed}; transcripts: {self.watcher.heard}") from failed
+        if wanted not in self.watcher.heard:
+            step(f"pipecat noticed too late that somebody spoke, and left out the beginning of {wanted.split()[0]!r}")
 
     async def said(self, role, text):
         """Waits until pipecat's context says so. A user's words may appear there as late as with the next turn."""
@@ -174,7 +180,8 @@ async def talk(marker, local):
     """Greeting, question, tool, interruption, and on."""
     CALLS.clear()
     sentences = client.SENTENCES
-    async with Bot(marker, local) as bot, Microphone(bot.ear.hear, INPUT_RATE) as microphone:
+    async with (Tap(Recording(marker.replace("-", "_"))) as tap, Bot(marker, local, tap) as bot,
+                Microphone(bot.ear.hear, INPUT_RATE) as microphone):
         await bot.worker.queue_frame(LLMRunFrame())
         await bot.said("assistant", "you said say hello")
         await asyncio.sleep(1)

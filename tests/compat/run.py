@@ -20,6 +20,7 @@ import soxr
 
 from fake_llm import FakeLlm
 from floe import ROOT, Floe
+from page import Page
 
 HERE = Path(__file__).resolve().parent
 AUDIO = ROOT / "tests" / "fixtures" / "audio"
@@ -45,12 +46,15 @@ CLIENTS = {
     "livekit-agents, model": [*PYTHON, "livekit_model.py"],
     "livekit-agents, session": [*PYTHON, "livekit_session.py"],
     "npm @openai/agents-realtime": [*NODE, "node/agents_realtime.mjs"],
+    "npm @openai/agents-realtime, in Chromium": [*NODE, "node/browser.mjs"],
     "npm openai 6, TLS": [*NODE, "node/openai.mjs", "openai"],
     "npm openai 7, TLS": [*NODE, "node/openai.mjs", "openai-7"],
     "plain websocket": [*PYTHON, "raw_websocket.py"],
+    "from voice to speech_started": [*PYTHON, "onset.py"],
 }
-# Not beside others: its own voice activity detection must keep up with the microphone, or it cuts words off.
-ALONE = {"pipecat, its own turns"}
+# Not beside others: pipecat's own voice activity detection must keep up with the microphone, or words are cut before they are
+# sent; and a figure taken on a busy machine says nothing.
+ALONE = {"pipecat, its own turns", "from voice to speech_started"}
 # After all the others: these look at what was recorded.
 CHECKS = {
     "frames, as Python's types": [*PYTHON, "events.py"],
@@ -118,13 +122,14 @@ def main():
     prepare(folder)
     key = f"compat_{secrets.token_hex(12)}"
     chosen = {name: command for name, command in CLIENTS.items() if re.search(args.only, name)}
-    with FakeLlm() as llm:
-        with (Floe(args.floe, folder / "floe.log", llm.url, key) as plain,
+    with FakeLlm() as llm, Page(folder / "page") as page:
+        with (Floe(args.floe, folder / "floe.log", llm.url, key, ["--set", f"server.origins={page.url}"]) as plain,
               Floe(args.floe, folder / "floe-tls.log", llm.url, key, ["--tls-self-signed"]) as secure):
             plain.ready()
             secure.ready()
             environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LIVEKIT_"))}
-            environment |= {"FLOE_KEY": key, "FLOE_LLM": llm.url, "FLOE_COMPAT": str(folder), "PYTHONUNBUFFERED": "1",
+            environment |= {"FLOE_KEY": key, "FLOE_LLM": llm.url, "FLOE_COMPAT": str(folder), "FLOE_PAGE": page.url,
+                            "PYTHONUNBUFFERED": "1",
                             "NODE_EXTRA_CA_CERTS": str(secure.certificate), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1",
                             "LOGURU_LEVEL": "ERROR"}
 

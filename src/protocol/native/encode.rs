@@ -200,7 +200,7 @@ pub(super) fn event(event: &Event, features: Features, total: &mut Usage) -> Opt
             total.output_tokens += usage.output_tokens;
             let usage = Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens };
             let (reply, (status, reason)) = (response.0, reply_status(*status));
-            let (reason, text, latency_ms) = (reason.map(str::to_owned), text.to_string(), latency(timings));
+            let (reason, text, latency_ms) = (reason.map(str::to_owned), text.to_string(), Latency::from(timings));
             ServerMessage::ReplyDone(Box::new(ReplyDone { reply, status, reason, text, usage, latency_ms }))
         }
         Event::ToolCallRequested { response, call, name, arguments, .. } => ServerMessage::ToolCall {
@@ -259,13 +259,15 @@ const fn reply_status(status: Status) -> (ReplyStatus, Option<&'static str>) {
     }
 }
 
-fn latency(timings: &Timings) -> Latency {
-    Latency {
-        eot: timings.endpoint.map(ms),
-        asr: timings.transcript.map(ms),
-        llm_first: timings.first_text.map(ms),
-        tts_first: timings.first_audio.map(ms),
-        first_audio: timings.first_sent.map(ms),
+impl From<&Timings> for Latency {
+    fn from(timings: &Timings) -> Self {
+        Self {
+            eot: timings.endpoint.map(ms),
+            asr: timings.transcript.map(ms),
+            llm_first: timings.first_text.map(ms),
+            tts_first: timings.first_audio.map(ms),
+            first_audio: timings.first_sent.map(ms),
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod replies;
 mod requests;
 mod turns;
 mod update;
+mod vendor;
 pub mod wire;
 
 pub use config::{SessionConfig, Voices};
@@ -37,6 +38,7 @@ pub use opening::{Dialect, Kind, Opening};
 pub use outcome::{INPUT_MS_PER_TOKEN, OUTPUT_MS_PER_TOKEN};
 pub use refusal::refusal;
 pub use update::TOOLS_MAX;
+pub use vendor::{LATENCY, SEGMENT_TIMINGS};
 
 use items::Items;
 use microphone::Microphone;
@@ -116,7 +118,9 @@ impl RealtimeCodec {
             Event::SpeechStarted { item, at } => self.speech_started(*item, *at, out),
             Event::SpeechStopped { item, at, reason } => self.speech_stopped(*item, *at, *reason, out),
             Event::TranscriptPartial { item, stable, .. } => self.words_so_far(*item, stable, out),
-            Event::TranscriptFinal { item, text, end, .. } => self.words(*item, text, *end, out),
+            Event::TranscriptFinal { item, text, end, confidence, .. } => {
+                self.words(*item, text, (*end, *confidence), out);
+            }
             Event::TranscriptFailed { item, reason } => self.words_lost(*item, reason, out),
             Event::InputTimedOut { item, start, end } => self.timed_out(*item, *start, *end, out),
             Event::AudioCleared => self.outlet.write(Body::Cleared {}, out),
@@ -127,7 +131,9 @@ impl RealtimeCodec {
             Event::ToolCallRequested { response, item, call, name, arguments } => {
                 self.tool_call(*response, (*item, *call, name.clone(), arguments.clone()), out);
             }
-            Event::ResponseDone { response, status, usage, .. } => self.response_done(*response, *status, *usage, out),
+            Event::ResponseDone { response, status, usage, timings, .. } => {
+                self.response_done(*response, *status, (*usage, timings), out);
+            }
             Event::ItemAdded { item, .. } => self.item_added(item, out),
             Event::ItemRefused { item, reason } => self.item_refused(*item, *reason, out),
             Event::ItemDeleted { item } => {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     audio::AudioChunk,
-    conversation::{Status, Usage},
+    conversation::{Status, Timings, Usage},
     ids::{CallId, ItemId, ResponseId},
     protocol::Message,
 };
@@ -163,7 +163,13 @@ impl RealtimeCodec {
         }
     }
 
-    pub(super) fn response_done(&mut self, id: ResponseId, status: Status, usage: Usage, out: &mut Vec<Message>) {
+    pub(super) fn response_done(
+        &mut self,
+        id: ResponseId,
+        status: Status,
+        (usage, timings): (Usage, &Timings),
+        out: &mut Vec<Message>,
+    ) {
         let Some(index) = self.replies.iter().position(|reply| reply.id == id) else { return };
         let item_status = if status == Status::Completed { ItemStatus::Completed } else { ItemStatus::Incomplete };
         let spoken = self.close_messages(index, item_status, out);
@@ -176,6 +182,7 @@ impl RealtimeCodec {
         response.status_details = details;
         response.usage = Some(outcome::usage(usage, reply.heard, spoken));
         response.output = reply.output.into_iter().map(|output| output.wire).collect();
+        self.tell_latency(&response.id, timings, out);
         self.outlet.write(Body::ResponseDone { response: Box::new(response) }, out);
     }
 

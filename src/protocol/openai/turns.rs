@@ -6,6 +6,7 @@ use super::{
     RealtimeCodec,
     error::ErrorObject,
     items::{After, Entry},
+    vendor::Segment,
     wire::{
         item::{Item, ItemStatus, Part, Role},
         server::{Body, DurationUsage, TranscriptionError},
@@ -148,7 +149,13 @@ impl RealtimeCodec {
         self.outlet.write(Body::TranscriptionDelta { item_id, content_index: 0, delta }, out);
     }
 
-    pub(super) fn words(&mut self, item: ItemId, text: &Arc<str>, end: AudioPos, out: &mut Vec<Message>) {
+    pub(super) fn words(
+        &mut self,
+        item: ItemId,
+        text: &Arc<str>,
+        (end, confidence): (AudioPos, f32),
+        out: &mut Vec<Message>,
+    ) {
         let Some(index) = self.turns.open.iter().position(|turn| turn.item == item) else { return };
         self.turns.open[index].stable = Arc::clone(text);
         let stands = self.items.entry(item).is_some_and(|entry| {
@@ -162,7 +169,8 @@ impl RealtimeCodec {
         }
         let turn = self.turns.open.remove(index);
         if stands && turn.state == (State::Committed { wants_words: true }) {
-            self.tell_transcript(turn.name, text.to_string(), end.since(turn.start), out);
+            self.tell_transcript(turn.name.clone(), text.to_string(), end.since(turn.start), out);
+            self.tell_segment(turn.name, &Segment { text, start: turn.start, end, confidence }, out);
         }
     }
 

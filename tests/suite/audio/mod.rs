@@ -7,6 +7,7 @@ mod gaps;
 mod hostile;
 mod live;
 mod resample;
+mod settle;
 
 use floe::audio::{Codec, Format, Frame, RATE_HZ, Samples};
 

@@ -7,7 +7,10 @@ use super::{
     response::Response,
     session::Session,
 };
-use crate::protocol::openai::error::ErrorObject;
+use crate::protocol::{
+    native::wire::Latency,
+    openai::{error::ErrorObject, vendor},
+};
 
 /// An event as it is written.
 #[derive(Debug, Serialize)]
@@ -157,6 +160,17 @@ pub enum Body {
     ResponseDone {
         response: Box<Response>,
     },
+    /// Not OpenAI's: see [`SEGMENT_TIMINGS`](crate::protocol::openai::SEGMENT_TIMINGS).
+    SegmentTimings {
+        item_id: String,
+        content_index: u32,
+        segments: Vec<SegmentTiming>,
+    },
+    /// Not OpenAI's: see [`LATENCY`](crate::protocol::openai::LATENCY).
+    Latency {
+        response_id: String,
+        latency_ms: Latency,
+    },
 }
 
 impl Body {
@@ -194,6 +208,8 @@ impl Body {
             Self::ArgumentsDelta { .. } => "response.function_call_arguments.delta",
             Self::ArgumentsDone { .. } => "response.function_call_arguments.done",
             Self::ResponseDone { .. } => "response.done",
+            Self::SegmentTimings { .. } => vendor::SEGMENT_TIMINGS,
+            Self::Latency { .. } => vendor::LATENCY,
         }
     }
 }
@@ -248,6 +264,19 @@ pub struct DurationUsage {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub seconds: f64,
+}
+
+/// One utterance, in milliseconds of all audio ever appended; of a recording put in as an item, from its own beginning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SegmentTiming {
+    /// Its words.
+    pub text: String,
+    /// Where the voice began, padding not included; of a turn of the client's, where its audio does.
+    pub start_ms: u64,
+    /// Where the voice ended, the pause not included; of a turn of the client's, where its audio does.
+    pub end_ms: u64,
+    /// 0…1.
+    pub confidence: f32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

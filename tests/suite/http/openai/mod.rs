@@ -26,6 +26,7 @@ mod errors;
 mod handshake;
 mod life;
 mod logs;
+mod manual;
 #[cfg(feature = "whisper")]
 mod real;
 mod secrets;

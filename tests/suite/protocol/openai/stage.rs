@@ -14,6 +14,7 @@ use floe::{
         Codec, Incoming, Message,
         openai::{Dialect, Kind, Opening, RealtimeCodec, Voices},
     },
+    vad::VoiceActivity,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(crate) struct Stage {
     pub(crate) core: Conversation,
     pub(crate) now_ms: u64,
     ears: Ingress,
+    /// `None`: what is loud is speech.
+    vad: Option<Box<dyn VoiceActivity>>,
     output: Format,
     /// Everything that was sent and not looked at yet.
     sent: VecDeque<Value>,
@@ -93,6 +96,7 @@ impl Stage {
             core: Conversation::new(settings, Time::ZERO),
             now_ms: 0,
             ears: Ingress::new(codec.input_format()).expect("a format"),
+            vad: None,
             output: codec.output_format(),
             codec,
             sent: VecDeque::new(),
@@ -135,6 +139,12 @@ impl Stage {
                     pushed.expect("the ears take what the codec gives");
                     self.hear(&frames);
                 }
+                Incoming::Input(fact @ (Input::AudioCommitted | Input::AudioCleared | Input::SettingsChanged(_))) => {
+                    let mut frames = Vec::new();
+                    self.ears.settle(&mut frames).expect("the ears hold nothing back");
+                    self.hear(&frames);
+                    self.tell(fact);
+                }
                 Incoming::Input(fact) => self.tell(fact),
                 Incoming::Formats { input, output } => {
                     self.output = output;
@@ -156,10 +166,24 @@ impl Stage {
         }
     }
 
+    /// What comes from here on is heard as a server hears it.
+    pub(crate) fn listen_with(&mut self, vad: Box<dyn VoiceActivity>) {
+        self.vad = Some(vad);
+    }
+
+    /// The client asked for these before it connected.
+    pub(crate) fn included(&mut self, names: &[&str]) {
+        self.clients.include(names);
+    }
+
     fn hear(&mut self, frames: &[Frame]) {
         for frame in frames {
-            let loud = frame.samples.iter().any(|sample| sample.abs() > 0.1);
-            self.tell(Input::Frame { end: frame.end, speech: if loud { 0.95 } else { 0.02 } });
+            let speech = match &mut self.vad {
+                Some(vad) => vad.probability(frame.samples.first_chunk().expect("a whole frame")),
+                None if frame.samples.iter().any(|sample| sample.abs() > 0.1) => 0.95,
+                None => 0.02,
+            };
+            self.tell(Input::Frame { end: frame.end, speech });
         }
     }
 
