@@ -157,12 +157,14 @@ impl Kept {
 
     /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
     /// on, so what is read afterwards is all there is.
-    async fn claim(&self, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
+    async fn claim(&self, shared: &Shared, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
         let Some(conversation) = self.store.conversation(TENANT, id).await? else { return Ok(None) };
         let session = conversation.session;
         let Some(epoch) = self.store.claim(session, self.recorder.node()).await? else { return Ok(None) };
         let (items, receipts) = (self.store.timeline(id).await?, self.store.receipts(id).await?);
-        let kept = past::Kept::read(&conversation, &items, &receipts);
+        // What was told to be kept while the database was away may be there alone. It may also be away.
+        let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
+        let kept = past::Kept::read(&conversation, items, &receipts, left);
         let (agent, language) = (conversation.agent, conversation.language);
         let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))

@@ -21,7 +21,7 @@ use crate::{
         registry::{Permit, Refusal},
         returns::Expected,
     },
-    store::Scribe,
+    store::{Scribe, shared::Held},
     telemetry::metrics,
 };
 
@@ -74,15 +74,17 @@ pub(super) struct Talk {
     pub(super) scribe: Option<Scribe>,
     /// What was said before, if the conversation goes on.
     pub(super) kept: Option<Kept>,
+    /// Tells other servers that this one has the session.
+    pub(super) held: Option<Held>,
     /// Where the client finds the session again, if it may come back.
     pub(super) expected: Option<Expected>,
 }
 
 /// Runs a session to its end and gives its place back.
 pub(super) async fn talk(app: App, permit: Permit, talk: Talk, socket: Attachment) {
-    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, expected } = talk;
+    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, held, expected } = talk;
     let (draining, drain_grace) = (permit.draining.clone(), app.drain_grace);
-    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, expected };
+    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, held, expected };
     let outcome = match session::run(start, app.engines.clone(), socket).await {
         Ok(session::Ended::Orderly) => "ended",
         Ok(session::Ended::Panicked) => "panicked",

@@ -25,7 +25,7 @@ use crate::{
         Attachment, LeftOff, Pace, Received,
         past::Kept,
         registry::{Permit, Refusal},
-        returns::{Expected, Return},
+        returns::{self, Expected, Return},
     },
     store::Scribe,
     telemetry::metrics,
@@ -122,15 +122,20 @@ async fn begin(
     let mut settings = app.settings.patched(negotiated.settings.clone());
     settings.playback_reports = negotiated.features.playback;
     let pace = if negotiated.pace == native::Pace::File { Pace::File } else { Pace::Live };
-    let Held { id, kept, scribe } = match negotiated.conversation {
+    let conversation = match negotiated.conversation {
+        Some(conversation) => Some(conversation),
+        None => left_elsewhere(app, negotiated).await,
+    };
+    let Begun { id, kept, scribe } = match conversation {
         None => {
             let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
             let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, language));
-            Held { id, kept: None, scribe }
+            Begun { id, kept: None, scribe }
         }
         Some(conversation) => go_on(app, conversation).await?,
     };
     settings.durable = scribe.is_some();
+    let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
     let window = app.offer.resume_window;
     let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window));
     let welcome = Welcome {
@@ -142,20 +147,28 @@ async fn begin(
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
     let (codec, welcome) = NativeCodec::accept(negotiated, &app.offer, welcome, &settings, Box::new(clock));
     let (codec, welcome) = (Box::new(codec), vec![welcome]);
-    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, expected }))
+    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, held, expected }))
 }
 
 /// A session with what keeps it.
-struct Held {
+struct Begun {
     id: SessionId,
     kept: Option<Kept>,
     scribe: Option<Scribe>,
 }
 
+/// The conversation of a session that another server had, and has lost: its token says which.
+async fn left_elsewhere(app: &App, negotiated: &Negotiated) -> Option<ConversationId> {
+    let token = returns::digest(&negotiated.resume.as_ref()?.token);
+    // Without a shared memory, or while it is away, nobody can say.
+    let session = app.shared.take_resume_token(token).await.ok()??;
+    app.shared.snapshot(session).await.ok()?.map(|left| left.conversation)
+}
+
 /// Takes a stored conversation over: whoever held it before writes no more.
-async fn go_on(app: &App, conversation: ConversationId) -> Result<Held, ProtocolError> {
+async fn go_on(app: &App, conversation: ConversationId) -> Result<Begun, ProtocolError> {
     let keeper = app.kept.as_ref().ok_or_else(native::unknown_conversation)?;
-    let claimed = keeper.claim(conversation).await.map_err(|error| {
+    let claimed = keeper.claim(&app.shared, conversation).await.map_err(|error| {
         tracing::warn!(%error, "a conversation cannot go on");
         ProtocolError::closing(
             native::close::OVERLOADED,
@@ -165,7 +178,7 @@ async fn go_on(app: &App, conversation: ConversationId) -> Result<Held, Protocol
     })?;
     let (claim, kept) = claimed.ok_or_else(native::unknown_conversation)?;
     metrics::peer("went_on");
-    Ok(Held { id: claim.session, kept: Some(kept), scribe: Some(keeper.recorder.go_on(claim)) })
+    Ok(Begun { id: claim.session, kept: Some(kept), scribe: Some(keeper.recorder.go_on(claim)) })
 }
 
 /// Waits for the client's hello and settles what both sides speak.

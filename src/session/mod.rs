@@ -18,7 +18,7 @@ use crate::{
     conversation::{Command, Conversation, Event, Input, Output, Settings, Time},
     ids::{ItemId, SessionId},
     protocol::{Codec, Message, ProtocolError, native::close},
-    store::{Progress, Scribe},
+    store::{Progress, Scribe, shared::Held},
     stt::SpeechToText,
     telemetry::metrics,
     tts::{Segment, TextToSpeech},
@@ -30,6 +30,7 @@ pub mod config;
 pub mod registry;
 
 mod ears;
+mod handover;
 pub(crate) mod hearing;
 mod line;
 mod loudspeaker;
@@ -89,6 +90,8 @@ pub struct Start {
     pub drain_grace: Duration,
     /// What was said before, if the conversation goes on.
     pub kept: Option<past::Kept>,
+    /// Tells other servers that this one has the session, and leaves its state for them.
+    pub held: Option<Held>,
     /// Where its client finds it after a loss, if it may come back.
     pub expected: Option<Expected>,
     /// Keeps what is said. With it, [`Settings::durable`] makes the client hear what is on disk.
@@ -120,7 +123,7 @@ where
         hearing: Hearing::new(engines.stt, facts.clone()),
         speaking: Speaking::new(engines.agent, engines.tools, engines.tts, output, facts),
         loudspeaker,
-        recording: start.scribe.map(|scribe| Recording::new(scribe, kept)),
+        recording: start.scribe.map(|scribe| Recording::new(scribe, kept, start.held)),
         not_stored: Vec::new(),
         waiting: VecDeque::new(),
         missed: (start.codec.number().is_some() && start.expected.is_some()).then(Missed::default),
@@ -129,6 +132,9 @@ where
         reason: "hung_up",
         codec: start.codec,
     };
+    if let (Some(recording), Some(expected)) = (&session.recording, &start.expected) {
+        recording.put_token(expected.digest());
+    }
     start.welcome.into_iter().for_each(|message| session.post(message, None));
     session.drain_outputs();
     let leave = Leave { draining: start.draining, grace: start.drain_grace };
@@ -213,6 +219,7 @@ impl Session {
         let ready = self.ears.ready();
         let mut stored = self.recording.as_ref().map(Recording::progress);
         let mut given_up = None;
+        let mut taken_over = self.recording.as_ref().and_then(Recording::taken_over);
         while !self.is_over() {
             let deadline = self.core.poll_timeout().map(|(at, _)| self.instant(at));
             let mut back = None;
@@ -240,6 +247,10 @@ impl Session {
                     self.receive(received);
                 }
                 arrival = returns::arrival(&mut expected) => back = Some(arrival),
+                () = recording::cancelled(&taken_over), if taken_over.is_some() => {
+                    taken_over = None;
+                    self.give_way();
+                }
                 () = time::sleep_until(given_up.unwrap_or(self.began)), if given_up.is_some() => break,
                 () = ready.notified() => {
                     let collected = self.ears.collect_ready(self.now());
@@ -333,8 +344,13 @@ impl Session {
         let facts = self.recording.as_mut().map(|recording| recording.confirm(progress)).unwrap_or_default();
         facts.into_iter().for_each(|fact| self.tell(fact));
         if progress.is_fenced {
-            self.close(close::TAKEN_OVER, "the conversation goes on elsewhere, or was deleted");
+            self.give_way();
         }
+    }
+
+    /// Another server has the session, or there is nothing left to talk about.
+    fn give_way(&mut self) {
+        self.close(close::TAKEN_OVER, "the conversation goes on elsewhere, or was deleted");
     }
 
     fn obey(&mut self, command: Command) {

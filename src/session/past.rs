@@ -6,7 +6,7 @@ use crate::{
     audio::AudioPos,
     conversation::{Content, Item, Past},
     ids::{CallId, ItemId, ResponseId, UtteranceId},
-    store,
+    store::{self, record::ItemRow, shared::Snapshot},
 };
 
 /// A conversation as it was kept, to go on with.
@@ -20,14 +20,25 @@ pub struct Kept {
     pub(crate) ended_ms: i64,
     /// Audio heard and sent so far, in milliseconds.
     pub(crate) audio_ms: (i64, i64),
+    /// All items as they are kept.
+    pub(crate) rows: Vec<ItemRow>,
+    /// Those that are not in the database yet: a server that could not reach it had them, and is gone.
+    pub(crate) unwritten: Vec<ItemRow>,
 }
 
 impl Kept {
-    /// Reads rows. Those that make no sense (a newer version wrote them) are left out, and stay where they are kept.
-    pub fn read(conversation: &store::Conversation, items: &[store::Item], receipts: &[store::Receipt]) -> Self {
-        let read: Vec<(Item, f64)> = items.iter().filter_map(|row| Some((item(row)?, row.position))).collect();
-        let replies = items.iter().filter_map(|row| row.response).chain(receipts.iter().map(|row| row.response));
-        let calls = items.iter().filter_map(|row| row.call.and_then(number)).map(CallId);
+    /// Reads rows, and with them the state that the session's server left behind, which may be newer. What makes no sense (a
+    /// newer version wrote it) is left out, and stays where it is kept.
+    pub fn read(
+        conversation: &store::Conversation,
+        items: Vec<store::Item>,
+        receipts: &[store::Receipt],
+        left: Option<Snapshot>,
+    ) -> Self {
+        let (rows, unwritten) = merged(items, left);
+        let read: Vec<(Item, f64)> = rows.iter().filter_map(|row| Some((item(row)?, row.position))).collect();
+        let replies = rows.iter().filter_map(|row| row.response).chain(receipts.iter().map(|row| row.response));
+        let calls = rows.iter().filter_map(|row| row.call.and_then(number)).map(CallId);
         Self {
             past: Past {
                 response: ResponseId(replies.filter_map(number).max().unwrap_or_default()),
@@ -35,13 +46,35 @@ impl Kept {
                 items: read.iter().map(|(item, _)| item.clone()).collect(),
             },
             positions: read.iter().map(|(item, position)| (item.id, *position)).collect(),
-            ended_ms: items.iter().filter_map(|row| row.end_ms).max().unwrap_or_default(),
+            ended_ms: rows.iter().filter_map(|row| row.end_ms).max().unwrap_or_default(),
             audio_ms: (conversation.audio_in_ms, conversation.audio_out_ms),
+            rows,
+            unwritten,
         }
     }
 }
 
-fn item(row: &store::Item) -> Option<Item> {
+/// What the database has, with what is newer in the state that was left; and that apart.
+fn merged(items: Vec<store::Item>, left: Option<Snapshot>) -> (Vec<ItemRow>, Vec<ItemRow>) {
+    let revisions: HashMap<i64, i64> = items.iter().map(|row| (row.item, row.revision)).collect();
+    let mut rows: Vec<ItemRow> = items.into_iter().map(store::Item::into_row).collect();
+    let left = left.map(|left| (left.revision, left.items)).unwrap_or_default();
+    let mut unwritten = Vec::new();
+    for row in left.1 {
+        match rows.iter_mut().find(|known| known.item == row.item) {
+            None => rows.push(row.clone()),
+            Some(known) if *known != row && revisions.get(&row.item).is_some_and(|at| *at <= left.0) => {
+                *known = row.clone()
+            }
+            Some(_) => continue,
+        }
+        unwritten.push(row);
+    }
+    rows.sort_by(|a, b| a.position.total_cmp(&b.position).then(a.item.cmp(&b.item)));
+    (rows, unwritten)
+}
+
+fn item(row: &ItemRow) -> Option<Item> {
     let text = || Arc::<str>::from(row.text.as_str());
     let response = row.response.and_then(number).map(ResponseId);
     let call = || row.call.and_then(number).map(CallId);

@@ -44,6 +44,9 @@ impl Session {
         line.last_words(close::TAKEN_OVER, "another connection took the session over");
         line.take(socket);
         expected.renew();
+        if let Some(recording) = &self.recording {
+            recording.put_token(expected.digest());
+        }
         self.waiting.clear();
         let Some(missed) = &self.missed else { return };
         let is_covered = missed.covers(left_off) && self.codec.number() >= Some(left_off.last_n);

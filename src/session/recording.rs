@@ -6,15 +6,17 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::{Ended, past::Kept};
+use super::{Ended, handover::Handover, past::Kept};
 use crate::{
     audio::AudioPos,
     conversation::{AgentStop, CloseReason, Content, Event, History, Input, Item, Record, Status, Timings, Usage},
     ids::{ItemId, ResponseId},
     store::{
-        Progress, Scribe,
+        Progress, Refused, Scribe,
         record::{Change, Closing, ItemRow, ReceiptRow},
+        shared::{Digest, Held},
     },
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct Recording {
     began_ms: i64,
     /// Audio heard and sent before this session, in milliseconds.
     before_ms: (i64, i64),
+    /// What another server would go on with.
+    handover: Option<Handover>,
 }
 
 /// The speech of an item.
@@ -52,9 +56,14 @@ struct Spoken {
 
 impl Recording {
     /// The recording of one session, which goes on with what was kept.
-    pub(crate) fn new(scribe: Scribe, kept: Kept) -> Self {
+    pub(crate) fn new(mut scribe: Scribe, kept: Kept, held: Option<Held>) -> Self {
+        for row in kept.unwritten {
+            // Refused: then it is where it was, in the shared memory, and known to the agent.
+            let _refused = scribe.put(Change::Item(Box::new(row)));
+        }
         Self {
             scribe,
+            handover: held.map(|held| Handover::new(held, kept.rows)),
             positions: kept.positions,
             spoken: HashMap::new(),
             written: HashMap::new(),
@@ -104,7 +113,7 @@ impl Recording {
                 let position = self.positions.remove(item).unwrap_or_default();
                 let row = ItemRow { item: number(item.0), position, kind: "deleted".into(), ..ItemRow::default() };
                 // Not on disk, and nobody waits for it: the item is gone from the conversation either way.
-                let _refused = self.scribe.put(Change::Item(Box::new(row)));
+                let _refused = self.write(row);
             }
             _ => {}
         }
@@ -123,11 +132,32 @@ impl Recording {
         };
         let is_turn = matches!(&item.content, Content::Speech { text: Some(_), .. } | Content::UserText(_));
         let row = self.row(&item, history);
-        let revision = self.scribe.put(Change::Item(Box::new(row))).map_err(|_| item.id)?;
+        let revision = self.write(row).map_err(|_| item.id)?;
         if is_turn {
             self.awaited.push_back((revision, item.id));
         }
         Ok(())
+    }
+
+    /// Hands a row to the recorder, and leaves it for another server.
+    fn write(&mut self, row: ItemRow) -> Result<i64, Refused> {
+        let revision = self.scribe.put(Change::Item(Box::new(row.clone())))?;
+        if let Some(handover) = &mut self.handover {
+            handover.note(&row, revision, &self.scribe);
+        }
+        Ok(revision)
+    }
+
+    /// The token by which the client may take up the session elsewhere.
+    pub(crate) fn put_token(&self, token: Digest) {
+        if let Some(handover) = &self.handover {
+            handover.put_token(token);
+        }
+    }
+
+    /// Cancelled once another server has the session.
+    pub(crate) fn taken_over(&self) -> Option<CancellationToken> {
+        self.handover.as_ref().map(Handover::taken_over)
     }
 
     /// The turns whose fate is known now.
@@ -151,6 +181,12 @@ impl Recording {
             audio_out_ms: self.before_ms.1 + ms(self.audio_out),
         };
         let _too_late = self.scribe.put(Change::Closed(closing));
+        // Whoever did not mean to leave may go on elsewhere.
+        if let Some(handover) =
+            self.handover.filter(|_| reason != word(CloseReason::Restart) && ended == Ended::Orderly)
+        {
+            handover.end();
+        }
     }
 
     /// A place in this session's audio, in the conversation's media time.
@@ -238,6 +274,14 @@ pub(crate) async fn changed(progress: &mut Option<watch::Receiver<Progress>>) ->
         *progress = None;
     }
     std::future::pending().await
+}
+
+/// Waits until another server has the session. For ever without anybody who could say so.
+pub(crate) async fn cancelled(taken_over: &Option<CancellationToken>) {
+    match taken_over {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Why a session ended, as a word.

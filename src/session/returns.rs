@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Attachment, missed::LeftOff};
+use crate::store::shared::Digest;
 
 /// A client that is back, with a new socket.
 pub struct Return {
@@ -70,6 +72,11 @@ impl Expected {
         &self.token
     }
 
+    /// The token as others may see it.
+    pub(crate) fn digest(&self) -> Digest {
+        digest(&self.token)
+    }
+
     /// Makes a new token; the one before is good no more.
     pub fn renew(&mut self) {
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
@@ -85,6 +92,11 @@ impl Drop for Expected {
     fn drop(&mut self) {
         self.returns.table().remove(&self.token);
     }
+}
+
+/// A token as others may see it.
+pub fn digest(token: &str) -> Digest {
+    Sha256::digest(token).into()
 }
 
 /// The next client that is back; never, if nobody is expected.

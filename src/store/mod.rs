@@ -26,7 +26,7 @@ pub mod words;
 pub use db::{Store, look};
 pub use error::Error;
 pub use reading::{Filter, Page, SearchPage};
-pub use recorder::{Claim, Progress, Recorder, Running, Scribe};
+pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
 pub use rows::{Conversation, Hit, Item, Receipt, Usage};
 
 /// Where conversations are kept.

@@ -3,6 +3,7 @@
 use sqlx::{FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
+use super::record::ItemRow;
 use crate::ids::{ConversationId, SessionId};
 
 /// A conversation.
@@ -69,6 +70,48 @@ pub struct Item {
     pub recorded_at_ms: i64,
     /// Which state of it this is.
     pub revision: i64,
+}
+
+impl Item {
+    /// The same as it was written.
+    pub fn into_row(self) -> ItemRow {
+        let Self {
+            item,
+            position,
+            role,
+            kind,
+            text,
+            written,
+            language,
+            start_ms,
+            end_ms,
+            interrupted,
+            response,
+            call,
+            tool,
+            arguments,
+            failed,
+            recorded_at_ms: _,
+            revision: _,
+        } = self;
+        ItemRow {
+            item,
+            position,
+            role,
+            kind,
+            text,
+            written,
+            language,
+            start_ms,
+            end_ms,
+            interrupted,
+            response,
+            call,
+            tool,
+            arguments,
+            failed,
+        }
+    }
 }
 
 /// The receipt of a reply. Stages in milliseconds from the end of the user's speech.

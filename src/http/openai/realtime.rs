@@ -140,6 +140,7 @@ async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, s
             let codec = Box::new(codec);
             let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string()));
             settings.durable = scribe.is_some();
+            let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
             let talk = socket::Talk {
                 id,
                 codec,
@@ -149,6 +150,7 @@ async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, s
                 began,
                 scribe,
                 kept: None,
+                held,
                 expected: None,
             };
             socket::talk(app, permit, talk, Attachment { receiver, sender }).await;

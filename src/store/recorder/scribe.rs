@@ -83,6 +83,21 @@ impl Scribe {
         self.conversation
     }
 
+    /// The session that writes.
+    pub fn session(&self) -> SessionId {
+        SessionId::of_uuid(self.session)
+    }
+
+    /// The right with which it writes.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// How the conversation began.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
     /// How far the records have come.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()

@@ -31,13 +31,13 @@ pub const TABLE: &[Kind] = &[
         name: "snapshot:ses_*",
         form: "hash",
         holds: "`epoch`, `revision` and `state`: a live conversation, its words included, as JSON",
-        ttl: "`redis.resume_window_s`",
+        ttl: "`session.resume_window_s`",
     },
     Kind {
         name: "token:*",
         form: "string",
         holds: "the session for which the resume token of this digest is good; empty once it was used",
-        ttl: "`redis.resume_window_s`",
+        ttl: "`session.resume_window_s`",
     },
     Kind {
         name: "nodes",

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// A client of the native dialect.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
     async fn connect(server: &Server, hello: Value) -> Result<Self, Error> {
@@ -30,18 +30,18 @@ impl Client {
     }
 
     /// With this hello, and what `ready` says.
-    async fn begin(server: &Server, hello: Value) -> (Self, Value) {
+    pub(super) async fn begin(server: &Server, hello: Value) -> (Self, Value) {
         let mut client = Self::connect(server, hello).await.unwrap();
         let ready = client.until("ready").await;
         (client, ready)
     }
 
-    async fn tell(&mut self, message: Value) {
+    pub(super) async fn tell(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// The next event of this type; a close frame is an event of type `close`.
-    async fn until(&mut self, kind: &str) -> Value {
+    pub(super) async fn until(&mut self, kind: &str) -> Value {
         let looking = async {
             loop {
                 let event: Value = match self.0.next().await {
@@ -60,20 +60,20 @@ impl Client {
         time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("no {kind}"))
     }
 
-    async fn ask(&mut self, text: &str) -> Value {
+    pub(super) async fn ask(&mut self, text: &str) -> Value {
         self.tell(json!({ "type": "text", "text": text, "reply": true })).await;
         self.until("reply.done").await
     }
 }
 
-fn returning() -> Value {
+pub(super) fn returning() -> Value {
     let mut hello = hello();
     hello["features"] = json!(["resume"]);
     hello["speak"] = json!(false);
     hello
 }
 
-fn going_on(conversation: &str) -> Value {
+pub(super) fn going_on(conversation: &str) -> Value {
     let mut hello = returning();
     hello["conversation"] = json!(conversation);
     hello
@@ -85,7 +85,7 @@ fn keeping(dir: &tempfile::TempDir) -> Config {
     config
 }
 
-async fn server(config: Config) -> Server {
+pub(super) async fn server(config: Config) -> Server {
     Server::start(config, engines(&[], rhythm(1, 1, 4))).await
 }
 
@@ -101,7 +101,7 @@ async fn items(server: &Server, conversation: &str) -> Vec<(u64, String, u64)> {
 }
 
 /// Waits until so many items are written.
-async fn written(server: &Server, conversation: &str, count: usize) -> Vec<(u64, String, u64)> {
+pub(super) async fn written(server: &Server, conversation: &str, count: usize) -> Vec<(u64, String, u64)> {
     let waiting = async {
         loop {
             let kept = items(server, conversation).await;

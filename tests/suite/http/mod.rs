@@ -3,6 +3,7 @@
 mod admission;
 mod conversations;
 mod going_on;
+mod moving;
 mod openai;
 mod routes;
 mod shared;

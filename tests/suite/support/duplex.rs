@@ -99,6 +99,7 @@ impl Peer {
             drain_grace: Duration::from_secs(30),
             scribe: None,
             kept: None,
+            held: None,
             expected,
         };
         let mut tasks = JoinSet::new();
