@@ -1,16 +1,20 @@
-//! Speech that is said again and again (greetings, apologies, confirmations) is made once.
+//! Speech that is said again and again (greetings, apologies, confirmations) is made once: on this node, and where phrases
+//! are shared, on any. What was said once stays here; what was said twice is shared.
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream, stream::BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _, stream, stream::BoxStream};
 
-use super::{Segment, TextToSpeech};
+use super::{
+    Segment, TextToSpeech,
+    phrases::{self, Phrases},
+};
 use crate::{audio::Samples, engine::Error};
 
 /// How long a phrase is kept that nobody asks for.
@@ -35,14 +39,35 @@ impl Key {
 }
 
 /// One segment, complete.
-type Recording = Arc<[Samples]>;
+struct Recorded {
+    pieces: Vec<Samples>,
+    /// Whether other nodes have been told, or told us.
+    is_shared: AtomicBool,
+}
+
+type Recording = Arc<Recorded>;
+
+impl Recorded {
+    fn new(pieces: Vec<Samples>, is_shared: bool) -> Recording {
+        Arc::new(Self { pieces, is_shared: AtomicBool::new(is_shared) })
+    }
+}
+
+/// What is played of a recording.
+fn play(recording: Recording) -> BoxStream<'static, Result<Samples, Error>> {
+    stream::iter(0..recording.pieces.len()).map(move |at| Ok(recording.pieces[at].clone())).boxed()
+}
 
 /// An engine that remembers. In memory only and bounded in bytes: when it is full, what is asked for least goes.
 pub struct Cache {
     engine: Arc<dyn TextToSpeech>,
     name: &'static str,
+    /// What is asked of the engine besides the segment: nodes share only what sounds the same.
+    identity: Arc<str>,
     longest_ms: u32,
     recordings: moka::sync::Cache<Key, Recording>,
+    /// Where other nodes keep theirs.
+    phrases: OnceLock<Arc<dyn Phrases>>,
     counters: Arc<Counters>,
 }
 
@@ -61,12 +86,46 @@ impl Cache {
             .weigher(|key: &Key, recording: &Recording| {
                 let text = key.text.len() + key.voice.len() + key.language.len();
                 let samples: usize =
-                    recording.iter().map(|piece| size_of_val(&*piece.data) + size_of::<Samples>()).sum();
+                    recording.pieces.iter().map(|piece| size_of_val(&*piece.data) + size_of::<Samples>()).sum();
                 u32::try_from(text + samples).unwrap_or(u32::MAX)
             })
             .time_to_idle(IDLE)
             .build();
-        Self { engine, name, longest_ms, recordings, counters: Arc::default() }
+        let (phrases, counters) = (OnceLock::new(), Arc::default());
+        Self { engine, name, identity: name.into(), longest_ms, recordings, phrases, counters }
+    }
+
+    /// The same, with everything by which this engine sounds different from others of its name.
+    #[must_use]
+    pub fn identified(self, identity: &str) -> Self {
+        Self { identity: identity.into(), ..self }
+    }
+
+    fn listen(&self, key: Key, segment: Segment) -> Listener {
+        Listener {
+            speech: self.engine.synthesize(segment),
+            heard: Some((key, Vec::new(), 0)),
+            longest_ms: self.longest_ms,
+            recordings: self.recordings.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// Looks elsewhere before the engine speaks.
+    fn look(&self, key: Key, segment: Segment, phrases: &dyn Phrases) -> BoxStream<'static, Result<Samples, Error>> {
+        let finding = phrases.find(phrases::key(&self.identity, &segment));
+        let (engine, recordings, counters) = (Arc::clone(&self.engine), self.recordings.clone(), self.counters.clone());
+        let longest_ms = self.longest_ms;
+        let look = async move {
+            if let Some(pieces) = finding.await.as_deref().and_then(phrases::decode) {
+                let recording = Recorded::new(pieces, true);
+                recordings.insert(key, Arc::clone(&recording));
+                return play(recording);
+            }
+            let speech = engine.synthesize(segment);
+            listened(Listener { speech, heard: Some((key, Vec::new(), 0)), longest_ms, recordings, counters })
+        };
+        look.flatten_stream().boxed()
     }
 
     /// Segments answered from memory.
@@ -90,19 +149,29 @@ impl TextToSpeech for Cache {
         let key = Key::new(self.name, &segment);
         if let Some(recording) = self.recordings.get(&key) {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
-            return stream::iter(0..recording.len()).map(move |at| Ok(recording[at].clone())).boxed();
+            if let Some(phrases) = self.phrases.get()
+                && !recording.is_shared.swap(true, Ordering::Relaxed)
+                && let Some(speech) = phrases::encode(&recording.pieces)
+            {
+                phrases.keep(phrases::key(&self.identity, &segment), speech);
+            }
+            return play(recording);
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
-        let speech = self.engine.synthesize(segment);
-        let listener = Listener {
-            speech,
-            heard: Some((key, Vec::new(), 0)),
-            longest_ms: self.longest_ms,
-            recordings: self.recordings.clone(),
-            counters: self.counters.clone(),
-        };
-        stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) }).boxed()
+        match self.phrases.get() {
+            Some(phrases) => self.look(key, segment, &**phrases),
+            None => listened(self.listen(key, segment)),
+        }
     }
+
+    fn share(&self, phrases: Arc<dyn Phrases>) {
+        // The first one stays: there is one place for all.
+        let _second = self.phrases.set(phrases);
+    }
+}
+
+fn listened(listener: Listener) -> BoxStream<'static, Result<Samples, Error>> {
+    stream::unfold(listener, |mut listener| async move { Some((listener.next().await?, listener)) }).boxed()
 }
 
 /// Passes speech on and keeps a copy, which is remembered only if the speech came to its end.
@@ -135,7 +204,7 @@ impl Listener {
             None => {
                 if let Some((key, pieces, 1..)) = self.heard.take() {
                     // Two sessions may have missed at once: the first one's copy stays.
-                    let entry = self.recordings.entry(key).or_insert(pieces.into());
+                    let entry = self.recordings.entry(key).or_insert_with(|| Recorded::new(pieces, false));
                     self.counters.insertions.fetch_add(u64::from(entry.is_fresh()), Ordering::Relaxed);
                 }
                 None

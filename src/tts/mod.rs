@@ -14,6 +14,7 @@ mod auto;
 pub mod cache;
 pub mod espeak;
 pub mod openai;
+pub mod phrases;
 pub mod piper;
 pub mod scripted;
 pub mod speakable;
@@ -42,6 +43,10 @@ pub struct Segment {
 pub trait TextToSpeech: Send + Sync {
     /// Speaks one segment. Pieces come as soon as they are there; all of one segment have the same rate.
     fn synthesize(&self, segment: Segment) -> BoxStream<'static, Result<Samples, Error>>;
+
+    /// From now on, asks there for phrases that other nodes have spoken, and keeps there what is said again and again. Whoever
+    /// remembers nothing has nothing to do.
+    fn share(&self, _phrases: Arc<dyn phrases::Phrases>) {}
 }
 
 /// Which engine speaks.
@@ -72,6 +77,9 @@ pub struct Config {
     pub cache_bytes: u64,
     /// Longest segment that the cache keeps, in milliseconds of speech.
     pub cache_segment_ms: u32,
+    /// Whether phrases said more than once are kept in Redis for other servers (needs `redis.url` and `tts.cache_bytes`). Whoever
+    /// reads Redis can then listen to them.
+    pub cache_shared: bool,
     /// The local voice.
     pub espeak: espeak::Config,
     /// The local neural voices.
@@ -89,6 +97,7 @@ impl Default for Config {
             language: "en".into(),
             cache_bytes: 16 << 20,
             cache_segment_ms: 10_000,
+            cache_shared: false,
             espeak: espeak::Config::default(),
             piper: piper::Config::default(),
             openai: openai::Config::default(),
@@ -100,10 +109,15 @@ impl Default for Config {
 /// The configured engine: text made speakable, then the cache, then the engine itself. Reaches nobody; blocks while a local
 /// model is loaded (a fraction of a second), so call it at start-up.
 pub fn engine(config: &Config) -> Result<Arc<dyn TextToSpeech>, Error> {
-    let Chosen { engine, name, default_language, voice_is_language } = choose(config)?;
+    let Chosen { engine, name, identity, default_language, voice_is_language } = choose(config)?;
     let engine = match config.cache_bytes {
         0 => engine,
-        bytes => Arc::new(cache::Cache::new(engine, name, bytes, config.cache_segment_ms)) as Arc<dyn TextToSpeech>,
+        bytes => {
+            let cache = cache::Cache::new(engine, name, bytes, config.cache_segment_ms);
+            // Another version may speak differently.
+            let identity = format!("{name} {} {default_language} {identity}", env!("CARGO_PKG_VERSION"));
+            Arc::new(cache.identified(&identity)) as Arc<dyn TextToSpeech>
+        }
     };
     Ok(Arc::new(Speakable { engine, default_language: default_language.into(), voice_is_language }))
 }
@@ -112,15 +126,18 @@ pub fn engine(config: &Config) -> Result<Arc<dyn TextToSpeech>, Error> {
 struct Chosen {
     engine: Arc<dyn TextToSpeech>,
     name: &'static str,
+    /// How it is set up, as far as that can be heard.
+    identity: String,
     default_language: String,
     /// Whether its voices are named by what they speak; `alloy` says nothing about that.
     voice_is_language: bool,
 }
 
 fn choose(config: &Config) -> Result<Chosen, Error> {
-    let plain = |engine: Arc<dyn TextToSpeech>, name| Chosen {
+    let plain = |engine: Arc<dyn TextToSpeech>, name, identity| Chosen {
         engine,
         name,
+        identity,
         default_language: config.language.clone(),
         voice_is_language: false,
     };
@@ -137,15 +154,22 @@ fn choose(config: &Config) -> Result<Chosen, Error> {
             }
         },
         Engine::Espeak => espeak(config)?,
-        Engine::Openai => plain(Arc::new(openai::OpenAi::new(config.openai.clone())?), "openai"),
-        Engine::Scripted => plain(Arc::new(scripted::Scripted::new(config.scripted.clone())?), "scripted"),
+        Engine::Openai => {
+            plain(Arc::new(openai::OpenAi::new(config.openai.clone())?), "openai", format!("{:?}", config.openai))
+        }
+        Engine::Scripted => plain(
+            Arc::new(scripted::Scripted::new(config.scripted.clone())?),
+            "scripted",
+            format!("{:?}", config.scripted),
+        ),
     })
 }
 
 fn espeak(config: &Config) -> Result<Chosen, Error> {
     let engine = Arc::new(espeak::Espeak::new(config.espeak.clone())?);
     let default_language = config.espeak.voice.clone();
-    Ok(Chosen { engine, name: "espeak", default_language, voice_is_language: true })
+    let identity = format!("{:?}", config.espeak);
+    Ok(Chosen { engine, name: "espeak", identity, default_language, voice_is_language: true })
 }
 
 #[cfg(feature = "piper")]
@@ -153,7 +177,8 @@ fn piper(config: &Config) -> Result<Option<Chosen>, Error> {
     let piper = piper::Piper::load(&config.piper, &config.espeak, &config.language)?;
     Ok(piper.map(|piper| {
         let default_language = piper.language().to_owned();
-        Chosen { engine: Arc::new(piper), name: "piper", default_language, voice_is_language: true }
+        let identity = format!("{} {:?}", piper.voice(), config.piper);
+        Chosen { engine: Arc::new(piper), name: "piper", identity, default_language, voice_is_language: true }
     }))
 }
 
@@ -174,8 +199,9 @@ fn auto(config: &Config) -> Result<Chosen, Error> {
                 "Piper speaks, and espeak-ng where no voice for the language is installed"
             );
             let default_language = piper.language().to_owned();
+            let identity = format!("{} {:?} {:?}", piper.voice(), config.piper, config.espeak);
             let engine = Arc::new(auto::Auto { piper, espeak });
-            Ok(Chosen { engine, name: "auto", default_language, voice_is_language: true })
+            Ok(Chosen { engine, name: "auto", identity, default_language, voice_is_language: true })
         }
         None => {
             tracing::info!(
@@ -241,5 +267,9 @@ impl TextToSpeech for Speakable {
             return Box::pin(futures_util::stream::empty());
         }
         self.engine.synthesize(Segment { text: text.into(), ..segment })
+    }
+
+    fn share(&self, phrases: Arc<dyn phrases::Phrases>) {
+        self.engine.share(phrases);
     }
 }

@@ -1,20 +1,25 @@
 //! The cache around an engine.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use floe::{
     audio::Samples,
     engine::ErrorKind,
     tts::{
         Error, Segment, TextToSpeech,
         cache::Cache,
+        phrases::{Key, Phrases},
         scripted::{Config, Scripted},
     },
 };
-use futures_util::{StreamExt as _, stream, stream::BoxStream};
+use futures_util::{StreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 
 use super::{joined, segment, spoken};
 
@@ -121,4 +126,73 @@ async fn memory_is_bounded() {
     }
     let again = engine.asked.load(Ordering::Relaxed) - before;
     assert!(again >= 60, "{again} of 100 had to be made again");
+}
+
+/// Where two caches meet.
+#[derive(Default)]
+struct Memory {
+    phrases: Mutex<HashMap<Key, Bytes>>,
+}
+
+impl Phrases for Memory {
+    fn find(&self, key: Key) -> BoxFuture<'static, Option<Bytes>> {
+        let found = self.phrases.lock().unwrap().get(&key).cloned();
+        Box::pin(async move { found })
+    }
+
+    fn keep(&self, key: Key, speech: Bytes) {
+        self.phrases.lock().unwrap().insert(key, speech);
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_said_twice_another_need_not_make() {
+    let memory = Arc::new(Memory::default());
+    let kept = || memory.phrases.lock().unwrap().len();
+    let (first, one) = cached(1 << 20, 10_000);
+    let (second, two) = cached(1 << 20, 10_000);
+    one.share(memory.clone());
+    two.share(memory.clone());
+    let made = joined(&spoken(&one, segment("One moment, please.")).await.unwrap());
+    assert_eq!(kept(), 0, "once may be a secret");
+    for _ in 0..3 {
+        spoken(&one, segment("One moment, please.")).await.unwrap();
+    }
+    assert_eq!(kept(), 1);
+    let fetched = spoken(&two, segment("One moment, please.")).await.unwrap();
+    assert_eq!((first.asked.load(Ordering::Relaxed), second.asked.load(Ordering::Relaxed)), (1, 0));
+    let fetched = joined(&fetched);
+    assert_eq!(made.len(), fetched.len());
+    assert!(made.iter().zip(&fetched).all(|(one, other)| (one - other).abs() < 0.001));
+    spoken(&two, segment("One moment, please.")).await.unwrap();
+    assert_eq!((kept(), two.hits()), (1, 1), "from memory, and not shared again");
+    spoken(&two, segment("Something else.")).await.unwrap();
+    assert_eq!(second.asked.load(Ordering::Relaxed), 1, "what nobody has is made");
+}
+
+#[tokio::test]
+async fn half_a_phrase_and_what_another_engine_says_is_not_shared() {
+    let memory = Arc::new(Memory::default());
+    let (_, one) = cached(1 << 20, 10_000);
+    one.share(memory.clone());
+    for _ in 0..3 {
+        assert!(spoken(&one, segment("This will break.")).await.is_err());
+        let mut half = one.synthesize(segment("A rather long phrase of which only the first piece is wanted."));
+        half.next().await.unwrap().unwrap();
+    }
+    assert!(memory.phrases.lock().unwrap().is_empty());
+    for _ in 0..2 {
+        spoken(&one, segment("Hello.")).await.unwrap();
+    }
+    let (engine, other) = cached(1 << 20, 10_000);
+    let other = other.identified("another voice");
+    other.share(memory.clone());
+    spoken(&other, segment("Hello.")).await.unwrap();
+    assert_eq!(engine.asked.load(Ordering::Relaxed), 1);
+    // Somebody wrote nonsense there: the engine speaks.
+    memory.phrases.lock().unwrap().values_mut().for_each(|speech| *speech = Bytes::from_static(b"nonsense"));
+    let (engine, third) = cached(1 << 20, 10_000);
+    third.share(memory);
+    assert!(!spoken(&third, segment("Hello.")).await.unwrap().is_empty());
+    assert_eq!(engine.asked.load(Ordering::Relaxed), 1);
 }
