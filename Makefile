@@ -124,6 +124,7 @@ setup: ## Install what building and running need
 
 setup-test:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(MAKE) --no-print-directory apt PACKAGES=postgresql
+	@command -v redis-server >/dev/null || $(MAKE) --no-print-directory redis
 	@command -v cargo-nextest >/dev/null || { echo "installing cargo-nextest"; $(CARGO) install cargo-nextest --locked --quiet; }
 	@command -v caddy >/dev/null || [ -x target/caddy/usr/bin/caddy ] || $(MAKE) --no-print-directory caddy
 	@[ -e target/onnxruntime/libonnxruntime.so.$(ONNXRUNTIME) ] || $(MAKE) --no-print-directory onnxruntime
@@ -136,6 +137,14 @@ caddy:
 	@cd target/caddy.part && { apt-get download -qq caddy 2>/dev/null || { \
 	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq && apt-get download -qq caddy; }; }
 	@dpkg-deb --extract target/caddy.part/caddy_*.deb target/caddy.part && mv target/caddy.part target/caddy
+
+# Tests start servers of their own: the one that Debian starts with the package is stopped, and stays so.
+.PHONY: redis
+redis:
+	@$(MAKE) --no-print-directory apt PACKAGES=redis-server
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	if [ -d /run/systemd/system ]; then $$sudo systemctl disable --quiet --now redis-server; \
+	else $$sudo service redis-server stop >/dev/null 2>&1 || true; fi
 
 # The library alone, out of the wheel: what tests of neural voices load.
 .PHONY: onnxruntime

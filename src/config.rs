@@ -34,6 +34,8 @@ pub struct Config {
     pub tts: crate::tts::Config,
     /// Where conversations are kept.
     pub store: crate::store::Config,
+    /// What several servers share.
+    pub redis: crate::store::shared::Config,
     /// Logs.
     pub telemetry: crate::telemetry::Config,
 }
@@ -293,5 +295,9 @@ const PREFIX: &str = "FLOE_";
 const TOOLS: &[&str] = &["FLOE_CONFIG", "FLOE_MODEL"];
 
 /// What every OpenAI client reads: applies to all remote engines that are not set by themselves.
-const SHORTCUTS: &[(&str, &str)] =
-    &[("OPENAI_API_KEY", ".api_key"), ("OPENAI_BASE_URL", ".base_url"), ("DATABASE_URL", "store.url")];
+const SHORTCUTS: &[(&str, &str)] = &[
+    ("OPENAI_API_KEY", ".api_key"),
+    ("OPENAI_BASE_URL", ".base_url"),
+    ("DATABASE_URL", "store.url"),
+    ("REDIS_URL", "redis.url"),
+];

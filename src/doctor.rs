@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     config::{self, Config, Loaded},
     models::{Shelf, choose, speed},
-    store,
+    store::{self, shared},
     tts::{self, Engine},
 };
 
@@ -47,6 +47,9 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     }
     findings.push(address(&config.server.listen));
     findings.push(database(&config.store).await);
+    if config.redis.is_shared() {
+        findings.push(redis(&config.redis).await);
+    }
     findings
 }
 
@@ -77,6 +80,16 @@ async fn database(config: &store::Config) -> Finding {
         _ => "Set store.dir (FLOE_STORE_DIR) to a directory that this user may write.",
     };
     Finding { name: "store", ok, found, fix: fix.into() }
+}
+
+async fn redis(config: &shared::Config) -> Finding {
+    let found = shared::look(config).await;
+    Finding {
+        name: "redis",
+        ok: found.is_ok(),
+        found: found.unwrap_or_else(|error| error),
+        fix: "Check redis.url (REDIS_URL) and that the server runs; without it Floe works, and shares nothing.".into(),
+    }
 }
 
 fn processor() -> Finding {

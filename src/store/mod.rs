@@ -1,7 +1,7 @@
 //! Keeping conversations: SQLite (embedded) or Postgres behind one [`Store`], and the [`recorder`] that owns every write a
 //! session causes.
 //!
-//! SQL is the truth. Rows are this module's own types: core types are converted in `session`. Reading goes through a pool,
+//! SQL is the truth; what several nodes share besides, and may lose, is in [`shared`]. Rows are this module's own types: core types are converted in `session`. Reading goes through a pool,
 //! one statement at a time, so a reader that is dropped in the middle leaves no transaction behind; writing goes through
 //! one connection that nobody else borrows (see [`pen`]).
 
@@ -18,6 +18,7 @@ mod reading;
 pub mod record;
 pub mod recorder;
 mod rows;
+pub mod shared;
 mod spool;
 mod thread;
 pub mod words;

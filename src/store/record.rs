@@ -63,6 +63,7 @@ pub struct Closing {
 
 /// An item: something said, called or answered.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ItemRow {
     /// Its number within the conversation.
     pub item: i64,

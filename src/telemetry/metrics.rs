@@ -41,6 +41,14 @@ fn install() -> Option<PrometheusHandle> {
     describe_gauge!("voice_store_up", "Whether the database took the last write");
     describe_gauge!("voice_store_spooled_records", "Records that wait in the spool for the database");
     describe_counter!("voice_store_records_total", "Records by what became of them");
+    describe_gauge!("voice_shared_up", "Whether Redis answered when it was last asked");
+    describe_counter!("voice_shared_calls_total", "Calls of Redis by what for and what became of them");
+    describe_counter!("voice_shared_fallbacks_total", "Answers from this process' memory because Redis was away");
+    describe_counter!("voice_shared_dropped_total", "What was not written to Redis, by kind");
+    describe_counter!("voice_shared_resets_total", "Times that Redis had lost everything");
+    describe_counter!("voice_shared_taken_over_total", "Sessions that another node went on with");
+    describe_counter!("voice_shared_phrases_total", "Phrases looked for in Redis, by whether they were there");
+    describe_counter!("voice_rate_limited_total", "Requests refused because their caller asked too much");
     Some(handle)
 }
 
@@ -99,6 +107,46 @@ pub(crate) fn spooled(records: u64) {
 /// What became of records.
 pub(crate) fn records(outcome: &'static str, records: usize) {
     counter!("voice_store_records_total", "outcome" => outcome).increment(records as u64);
+}
+
+/// Redis answers, or does not any more.
+pub(crate) fn shared_up(is_up: bool) {
+    gauge!("voice_shared_up").set(f64::from(u8::from(is_up)));
+}
+
+/// What became of one call of Redis.
+pub(crate) fn shared_call(what: &'static str, outcome: &'static str) {
+    counter!("voice_shared_calls_total", "what" => what, "outcome" => outcome).increment(1);
+}
+
+/// Something was answered from this process' memory alone.
+pub(crate) fn shared_fallback(what: &'static str) {
+    counter!("voice_shared_fallbacks_total", "what" => what).increment(1);
+}
+
+/// Something is not written to Redis.
+pub(crate) fn shared_dropped(what: &'static str) {
+    counter!("voice_shared_dropped_total", "what" => what).increment(1);
+}
+
+/// Redis was flushed, or began empty.
+pub(crate) fn shared_reset() {
+    counter!("voice_shared_resets_total").increment(1);
+}
+
+/// Another node has a session that was ours.
+pub(crate) fn shared_taken_over() {
+    counter!("voice_shared_taken_over_total").increment(1);
+}
+
+/// A phrase was looked for.
+pub(crate) fn shared_phrase(is_hit: bool) {
+    counter!("voice_shared_phrases_total", "outcome" => if is_hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// Somebody asked too much.
+pub(crate) fn rate_limited() {
+    counter!("voice_rate_limited_total").increment(1);
 }
 
 /// What the numbers make of one event.

@@ -3,6 +3,8 @@
 mod contract;
 mod faults;
 mod migrations;
+mod shared;
+mod shared_faults;
 
 use std::time::Duration;
 

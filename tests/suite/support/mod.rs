@@ -9,6 +9,7 @@ pub(crate) mod onnx;
 #[cfg(feature = "piper")]
 pub(crate) mod piper;
 pub(crate) mod postgres;
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod timeline;
 
