@@ -3,18 +3,23 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::{net::TcpListener, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent,
     config::Config,
-    http::{self, App, Kept, auth::Door, server::Limits, tls},
+    http::{self, App, Kept, auth::Door, limits::Limits, server, tls},
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
     session::{Engines, registry::Registry, returns::Returns},
-    store::{self, Recorder, Running, Store},
+    store::{
+        self, Recorder, Running, Store,
+        shared::{self, Load, Shared},
+    },
     stt, telemetry, tts, vad,
 };
 
@@ -86,6 +91,8 @@ pub fn app(config: &Config, engines: Engines) -> App {
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
         drain_grace: Duration::from_millis(config.server.drain_ms),
         kept: None,
+        shared: Shared::alone(&config.redis),
+        limits: Arc::new(Limits::of(&config.server)),
     }
 }
 
@@ -105,6 +112,9 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
 
 /// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
 const RECORDER_GRACE: Duration = Duration::from_secs(10);
+
+/// What the keeper gets to give leases back.
+const SHARING_GRACE: Duration = Duration::from_secs(3);
 
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
@@ -130,13 +140,46 @@ async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>>
     Ok(Some((Kept { store, recorder }, running)))
 }
 
+/// Begins to share with other nodes what they share; alone, with a memory of our own.
+fn share(config: &Config, app: &mut App) -> anyhow::Result<(Shared, shared::Running)> {
+    install_tls();
+    let node = match &app.kept {
+        Some(kept) => kept.recorder.node().to_owned(),
+        None => uuid::Uuid::new_v4().simple().to_string(),
+    };
+    let registry = app.registry.clone();
+    let load = move || Load { sessions: registry.sessions(), draining: registry.is_draining() };
+    let redis = shared::Config { resume_window_s: config.session.resume_window_s, ..config.redis.clone() };
+    let (shared, running) = Shared::start(&redis, &node, load)?;
+    if config.redis.is_shared() && config.tts.cache_shared {
+        app.engines.tts.share(Arc::new(SharedPhrases(shared.clone())));
+    }
+    app.shared = shared.clone();
+    Ok((shared, running))
+}
+
+/// Phrases that nodes share, as the voice knows them.
+struct SharedPhrases(Shared);
+
+impl tts::phrases::Phrases for SharedPhrases {
+    fn find(&self, key: tts::phrases::Key) -> BoxFuture<'static, Option<Bytes>> {
+        let shared = self.0.clone();
+        Box::pin(async move { shared.phrase(key).await })
+    }
+
+    fn keep(&self, key: tts::phrases::Key, speech: Bytes) {
+        self.0.put_phrase(key, speech);
+    }
+}
+
 /// Serves until `stop`, then drains: after a notice nobody new, replies in progress finish, then everybody is told to go, and what was said
 /// is written.
 pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics::start();
     let (kept, recording) = keep(&config.store).await?.unzip();
     app.kept.clone_from(&kept);
-    let limits = Limits {
+    let (shared, sharing) = share(config, &mut app)?;
+    let limits = server::Limits {
         connections_max: 2 * config.server.sessions_max + 64,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
     };
@@ -166,6 +209,10 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
             accepting.cancel();
             serving.await;
         }
+    }
+    // Leases of sessions that moved on go first: their next server may be waiting.
+    if !sharing.stop(SHARING_GRACE).await && shared.is_shared() {
+        tracing::warn!("leases were not given back; they run out by themselves");
     }
     if let Some(recording) = recording
         && !recording.stop(RECORDER_GRACE).await
@@ -200,6 +247,7 @@ pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::
         config.server.tls_key.clear();
         // A measurement, not a conversation to keep; and the store may be in use by a running server.
         config.store.engine = store::Engine::None;
+        config.redis = shared::Config::default();
         let app = app(&config, engines(&config)?);
         let listener = listen(&config).await?;
         url = format!("ws://{}", listener.local_addr()?);

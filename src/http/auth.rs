@@ -81,6 +81,17 @@ impl Door {
         }
     }
 
+    /// By what a caller is told apart from others: the digest of a key or secret that is good here. None for those who need to
+    /// show none, and for those who are not let in.
+    pub(super) fn identity(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Hash> {
+        match self.who(headers, query).ok()? {
+            Caller::Anybody => None,
+            Caller::Key | Caller::Secret(_) => {
+                key_in_headers(headers).map(digest).or_else(|| key_in_query(query).as_deref().map(digest))
+            }
+        }
+    }
+
     /// Compares with every key, whichever fits.
     fn knows(&self, key: &str) -> bool {
         let shown = digest(key);

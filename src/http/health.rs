@@ -27,6 +27,8 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
         Some(kept) if kept.recorder.spooled() > 0 => {
             format!("ready; {} records wait for the database\n", kept.recorder.spooled()).into_response()
         }
+        // Nobody needs Redis to talk.
+        _ if app.shared.is_away() => "ready; Redis is away, and nothing is shared with other servers\n".into_response(),
         _ => "ready\n".into_response(),
     }
 }

@@ -11,10 +11,11 @@ use crate::{
     ids::{ConversationId, SessionId},
     protocol::{native::Offer, openai::Voices},
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Recorder, Scribe, Store, record::Opening},
+    store::{self, Claim, Recorder, Scribe, Store, record::Opening, shared::Shared},
 };
 
 pub mod auth;
+pub mod limits;
 pub mod openai;
 pub mod server;
 pub mod tls;
@@ -65,6 +66,12 @@ pub struct Config {
     pub drain_notice_ms: u64,
     /// Time that replies in progress get when the server stops.
     pub drain_ms: u64,
+    /// Requests a minute that one caller (a key; without keys an address) may make under `/api` and `/v1`; further ones get 429. 0 = any
+    /// number. Conversations are not counted here.
+    pub requests_per_minute: u32,
+    /// Proxies whose `X-Forwarded-For` tells the caller's address, as addresses separated by blanks; `loopback` and `private` are all of
+    /// those.
+    pub trusted_proxies: String,
     /// What OpenAI's clients meet.
     pub openai: openai::Config,
 }
@@ -88,6 +95,8 @@ impl Default for Config {
             hello_timeout_ms: 5_000,
             drain_notice_ms: 0,
             drain_ms: 30_000,
+            requests_per_minute: 0,
+            trusted_proxies: "loopback".into(),
             openai: openai::Config::default(),
         }
     }
@@ -124,6 +133,10 @@ pub struct App {
     pub drain_grace: Duration,
     /// Where conversations are kept, if they are.
     pub kept: Option<Kept>,
+    /// What several nodes share; alone, this one's own.
+    pub shared: Shared,
+    /// How much a caller may ask, and who that is.
+    pub limits: Arc<limits::Limits>,
 }
 
 /// The store, and who writes into it.

@@ -1,8 +1,9 @@
 //! The accept loop. Own, because `axum::serve` sets no header timeout and forgets upgraded sockets at shutdown.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 use axum::Router;
+use hyper::{Request, body::Incoming, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -44,9 +45,10 @@ pub async fn serve(
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < limits.connections_max => match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     let _latency_only = stream.set_nodelay(true);
-                    connections.spawn(taken(stream, tls.clone(), router.clone(), limits, finish.clone()));
+                    let peer = Peer(peer.ip());
+                    connections.spawn(taken(stream, peer, tls.clone(), router.clone(), limits, finish.clone()));
                 }
                 // Out of file descriptors, or the peer left at once: neither ends the server.
                 Err(error) => {
@@ -61,12 +63,23 @@ pub async fn serve(
     let _rest = time::timeout(Duration::from_secs(2), async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn taken(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, limits: Limits, finish: CancellationToken) {
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+async fn taken(
+    stream: TcpStream,
+    peer: Peer,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    finish: CancellationToken,
+) {
     match tls {
-        None => connection(stream, router, limits, finish).await,
+        None => connection(stream, peer, router, limits, finish).await,
         Some(acceptor) => {
             if let Some(stream) = tls::handshake(&acceptor, stream, limits.header_timeout).await {
-                connection(stream, router, limits, finish).await;
+                connection(stream, peer, router, limits, finish).await;
             }
         }
     }
@@ -74,11 +87,16 @@ async fn taken(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, limi
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: Peer,
     router: Router,
     limits: Limits,
     finish: CancellationToken,
 ) {
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)

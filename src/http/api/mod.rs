@@ -13,6 +13,8 @@ use super::{App, Kept, auth::Caller, socket::origin_is_welcome};
 
 mod conversations;
 mod export;
+pub(super) mod idempotency;
+pub(super) mod limits;
 mod problem;
 mod wire;
 
@@ -29,7 +31,10 @@ pub(super) fn router(app: App) -> Router<App> {
         // A route of its own and no fallback: the page's `/{*path}` would win over that.
         .route("/{*path}", any(|| async { Problem::not_found("There is no such resource.") }))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(middleware::from_fn_with_state(app, guard))
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
+        .layer(middleware::from_fn_with_state(app.clone(), guard))
+        // Outermost: whoever tries keys is counted too.
+        .layer(middleware::from_fn_with_state(app, limits::counted))
 }
 
 /// Pages of other origins may not read or delete what is kept here. (A page cannot read our answers without leave, but it

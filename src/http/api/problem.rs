@@ -54,6 +54,23 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// Too much at once.
+    pub(super) fn too_many(retry_after_s: u32) -> Self {
+        let detail = "You have asked more than server.requests_per_minute allows. Come again after Retry-After.";
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        Self { retry_after_s: Some(retry_after_s), ..problem }
+    }
+
+    /// It was asked before, and cannot be answered like that.
+    pub(super) fn conflict(code: &'static str, detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// The name stands for another request.
+    pub(super) fn other_request(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", detail)
+    }
+
     /// Nobody wrote it down.
     pub(super) fn nothing_kept() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_kept", "This server keeps no conversations (store.engine is none).")

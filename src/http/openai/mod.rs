@@ -6,6 +6,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, StatusCode, Uri},
+    middleware,
     routing::{any, get, post},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 mod error;
+mod limits;
 mod models;
 mod outgoing;
 mod realtime;
@@ -82,7 +84,8 @@ pub(super) fn router(app: &App) -> Router<App> {
         .route("/audio/transcriptions", post(transcriptions::create).layer(upload))
         .route("/audio/speech", post(speech::create))
         .route("/{*path}", any(nothing_here))
-        .method_not_allowed_fallback(wrong_method);
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), limits::counted));
     Router::new()
         .nest("/v1", v1)
         .route("/realtime", get(realtime::upgrade))

@@ -5,3 +5,4 @@ mod conversations;
 mod going_on;
 mod openai;
 mod routes;
+mod shared;
