@@ -149,9 +149,8 @@ fn share(config: &Config, app: &mut App) -> anyhow::Result<(Shared, shared::Runn
     };
     let registry = app.registry.clone();
     let load = move || Load { sessions: registry.sessions(), draining: registry.is_draining() };
-    let resume_window_s = config.session.resume_window_s;
-    let shares = shared::Config { resume_window_s, ..config.redis.clone() };
-    let (shared, running) = Shared::start(&shares, &node, load)?;
+    let redis = shared::Config { resume_window_s: config.session.resume_window_s, ..config.redis.clone() };
+    let (shared, running) = Shared::start(&redis, &node, load)?;
     if config.redis.is_shared() && config.tts.cache_shared {
         app.engines.tts.share(Arc::new(SharedPhrases(shared.clone())));
     }

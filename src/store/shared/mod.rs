@@ -53,7 +53,8 @@ pub struct Config {
     pub timeout_ms: u64,
     /// How long a server that says nothing still counts as alive and as the owner of its sessions, in milliseconds.
     pub lease_ms: u64,
-    /// How long a conversation whose server or connection is gone can be taken up again by its token: `session.resume_window_s`.
+    /// How long a conversation whose server or connection is gone can be taken up again, in seconds: `session.resume_window_s`, which
+    /// whoever composes the server fills in.
     #[serde(skip)]
     pub resume_window_s: u64,
     /// Largest state of one conversation, in bytes; older items are left out of it.

@@ -296,6 +296,32 @@ async fn every_key_stands_in_the_table_and_ends() {
 }
 
 #[tokio::test]
+async fn a_user_with_few_rights_is_enough() {
+    let redis = RedisServer::start().await;
+    let page = include_str!("../../../docs/operations.md");
+    let rights =
+        page.split("An ACL user needs `").nth(1).and_then(|rest| rest.split('`').next()).expect("the page says so");
+    let mut user = cmd("ACL").arg("SETUSER").arg("floe").arg("on").arg(">hush").to_owned();
+    let _ok: String = redis.ask(user.arg(rights.split_whitespace().collect::<Vec<_>>())).await.unwrap();
+    let url = redis.url().replace("redis://", "redis://floe:hush@");
+    let (one, running) = start(&Config { url: url.into(), ..redis.config() });
+    let live = held(&one, 1).await;
+    assert_eq!(one.take_resume_token(digest(1)).await, Ok(Some(live.session())));
+    assert_eq!(one.nodes().await.unwrap().len(), 1);
+    let Beginning::New(begun) = one.begin(digest(1), digest(1)).await else { panic!("it is new") };
+    begun.finish(Bytes::from_static(b"made")).await.unwrap();
+    one.put_phrase(digest(1), Bytes::from_static(b"speech"));
+    until("the phrase is there", || async { one.phrase(digest(1)).await.is_some() }).await;
+    assert!(one.take(digest(1), TEN, 1).await.is_allowed);
+    let counted: i64 = redis.ask(cmd("EXISTS").arg(format!("floe:limit:{}", "01".repeat(32)))).await.unwrap();
+    assert_eq!(counted, 1, "counted there, and not alone");
+    live.end();
+    assert!(running.stop(Duration::from_secs(30)).await);
+    let left: i64 = redis.ask(cmd("EXISTS").arg("floe:node:one").arg("floe:nodes")).await.unwrap();
+    assert_eq!(left, 0, "it has said goodbye");
+}
+
+#[tokio::test]
 async fn the_doctor_sees_which_redis_it_is_and_tells_no_address() {
     let mut redis = RedisServer::start().await;
     let found = look(&redis.config()).await.unwrap();
