@@ -246,7 +246,8 @@ impl Session {
                     self.complain(collected);
                 }
                 _ = heartbeat.tick(), if given_up.is_none() => {
-                    silent_beats += 1;
+                    // Who is not read cannot be heard.
+                    silent_beats += u32::from(self.ears.has_room());
                     if silent_beats > HEARTBEATS_MISSED_MAX { self.lose() }
                     self.waiting.push_back(Parcel { outgoing: Outgoing::Ping, audio: None });
                 }
