@@ -317,6 +317,10 @@ impl Session {
                     Output::Command(command) => self.obey(command),
                     Output::Event(event) => self.publish(&event),
                     Output::Record(record) => {
+                        self.codec.encode_record(&record, &mut self.scratch);
+                        for message in std::mem::take(&mut self.scratch) {
+                            self.post(message, None);
+                        }
                         let recording = self.recording.as_mut();
                         let kept = recording.map_or(Ok(()), |recording| recording.keep(record, self.core.history()));
                         self.not_stored.extend(kept.err());
