@@ -4,4 +4,6 @@ mod admission;
 mod conversations;
 mod going_on;
 mod openai;
+mod openapi;
+mod process;
 mod routes;
