@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-deploy test-web test-compat lint fmt deny bench model model-eval model-test setup setup-test clean
+.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-api lint fmt deny bench model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -26,7 +26,7 @@ run: setup ## Build and serve on http://localhost:8080; FLOE_MODEL=base.en make 
 	fi; \
 	exec "$$floe" serve $(ARGS)
 
-test: lint test-rust test-bare test-web test-compat deny ## Everything CI runs
+test: lint test-rust test-bare test-web test-compat test-api deny ## Everything CI runs
 	@echo "make test: all parts passed"
 
 test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real sockets
@@ -58,6 +58,21 @@ $(COMPAT)/installed: tests/compat/requirements.txt tests/compat/constraints.txt 
 	@$(COMPAT)/venv/bin/pip install -qq --no-compile --disable-pip-version-check \
 	    -r tests/compat/requirements.txt -c tests/compat/constraints.txt
 	@PATH="$(CURDIR)/$(COMPAT)/venv/bin:$$PATH" npm ci --silent --prefix tests/compat/node
+	@touch $@
+
+API := target/api
+
+test-api: setup $(API)/installed ## Whatever /openapi.json allows, and more, asked of a running Floe
+	@$(CARGO) build --quiet --bin floe
+	@$(API)/venv/bin/python tests/api/run.py --folder $(API) \
+	    --floe $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/floe
+
+$(API)/installed: tests/api/requirements.txt tests/api/constraints.txt
+	@echo "installing schemathesis"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory apt PACKAGES=python3-venv
+	@python3 -m venv --clear $(API)/venv
+	@$(API)/venv/bin/pip install -qq --no-compile --disable-pip-version-check \
+	    -r tests/api/requirements.txt -c tests/api/constraints.txt
 	@touch $@
 
 lint: setup ## Formatting and lints, warnings are errors

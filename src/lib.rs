@@ -7,6 +7,7 @@ pub mod caller;
 pub mod compute;
 pub mod config;
 pub mod conversation;
+pub mod converse;
 pub mod doctor;
 pub mod engine;
 pub mod http;

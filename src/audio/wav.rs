@@ -21,6 +21,16 @@ pub fn write(sink: impl Write + Seek, samples: &Samples) -> io::Result<()> {
     writer.finalize().map_err(into_io)
 }
 
+/// A mono 16-bit WAV file of these samples, as they lie in a client's memory: little-endian.
+pub fn with_head(rate_hz: u32, pcm_s16le: &[u8]) -> Vec<u8> {
+    let mut file = stream_head(rate_hz).to_vec();
+    let length = u32::try_from(pcm_s16le.len()).unwrap_or(u32::MAX);
+    file[4..8].copy_from_slice(&length.saturating_add(36).to_le_bytes());
+    file[40..44].copy_from_slice(&length.to_le_bytes());
+    file.extend_from_slice(pcm_s16le);
+    file
+}
+
 /// The head of a mono 16-bit WAV stream whose length nobody knows yet: its lengths are the largest there are, which players
 /// and OpenAI's own clients take as "until the end".
 pub fn stream_head(rate_hz: u32) -> [u8; 44] {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use secrecy::SecretString;
 use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     conversation::Settings,
@@ -22,10 +23,13 @@ pub mod tls;
 
 mod api;
 mod health;
+mod openapi;
+mod outgoing;
 mod page;
 mod secrets;
 mod socket;
 mod stream;
+mod voice;
 
 /// The listener.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
@@ -109,7 +113,7 @@ pub struct App {
     pub registry: Registry,
     /// Sessions that wait for their clients.
     pub returns: Returns,
-    /// Files being transcribed and texts being read out.
+    /// Recordings being processed, files being transcribed and texts being read out.
     pub jobs: Registry,
     /// Who may come in.
     pub door: Arc<auth::Door>,
@@ -176,12 +180,17 @@ const TENANT: &str = "default";
 
 /// Every route.
 pub fn router(app: App) -> Router {
-    openai::router(&app)
+    let (router, document) = OpenApiRouter::with_openapi(openapi::document())
+        .merge(openai::router(&app))
+        .nest("/api/v1", api::router(app.clone()))
+        .nest("/api/voice", voice::router(&app))
+        .split_for_parts();
+    router
+        .merge(openapi::routes(document))
         .route("/v1/stream", get(stream::upgrade))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))
-        .nest("/api/v1", api::router(app.clone()))
         .route("/", get(page::index))
         .route("/{*path}", get(page::asset))
         .with_state(app)

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use crate::{
     audio::Format,
-    conversation::{CloseReason, Event, Input, Item, Place, Settings},
+    conversation::{CloseReason, Event, Input, Item, Place, Record, Settings},
     ids::ItemId,
 };
 
 pub mod error;
 pub mod native;
 pub mod openai;
+pub mod recorded;
 
 pub use error::ProtocolError;
 
@@ -83,6 +84,9 @@ pub trait Codec: Send {
 
     /// Writes one event as messages, numbered as the dialect demands.
     fn encode(&mut self, event: &Event, out: &mut Vec<Message>);
+
+    /// Writes what is to be kept as messages, for a client that wants to know more than the events tell. Most do not.
+    fn encode_record(&mut self, _: &Record, _: &mut Vec<Message>) {}
 
     /// Writes a problem as a message.
     fn encode_error(&mut self, error: &ProtocolError, out: &mut Vec<Message>);

@@ -257,7 +257,8 @@ impl Session {
                     self.complain(collected);
                 }
                 _ = heartbeat.tick(), if given_up.is_none() => {
-                    silent_beats += 1;
+                    // Who is not read cannot be heard.
+                    silent_beats += u32::from(self.ears.has_room());
                     if silent_beats > HEARTBEATS_MISSED_MAX { self.lose() }
                     self.waiting.push_back(Parcel { outgoing: Outgoing::Ping, audio: None });
                 }
@@ -327,6 +328,10 @@ impl Session {
                     Output::Command(command) => self.obey(command),
                     Output::Event(event) => self.publish(&event),
                     Output::Record(record) => {
+                        self.codec.encode_record(&record, &mut self.scratch);
+                        for message in std::mem::take(&mut self.scratch) {
+                            self.post(message, None);
+                        }
                         let recording = self.recording.as_mut();
                         let kept = recording.map_or(Ok(()), |recording| recording.keep(record, self.core.history()));
                         self.not_stored.extend(kept.err());

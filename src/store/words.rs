@@ -64,7 +64,7 @@ impl Query {
 }
 
 /// A piece of a found text.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Piece {
     /// The words as they stand there.
     pub text: String,

@@ -17,7 +17,7 @@ use crate::{
     vad::VoiceActivity,
 };
 
-mod decoding;
+pub(crate) mod decoding;
 
 use decoding::Decoded;
 

@@ -14,7 +14,7 @@ START_S, STOP_S = 60, 40
 
 
 class Floe:
-    """The server; ends with its `with`."""
+    """The server; ends with its `with`. Without `llm`, the address of a language model, its own agent answers."""
 
     def __init__(self, binary, log, llm, key, flags=()):
         self.log = Path(log)
@@ -22,11 +22,12 @@ class Floe:
         settings = {
             "server.listen": "127.0.0.1:0",
             "server.tls_self_signed_cert": str(self.certificate),
-            "agent.engine": "openai",
-            "agent.openai.remote.base_url": f"{llm}/v1",
-            "agent.openai.model": "fake",
             "stt.model": str(ROOT / "models" / "floe-demo.en.bin"),
         }
+        if llm:
+            settings |= {"agent.engine": "openai", "agent.openai.remote.base_url": f"{llm}/v1", "agent.openai.model": "fake"}
+        else:
+            settings["agent.engine"] = "offline"
         command = [binary, "serve", *flags]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]

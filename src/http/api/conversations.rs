@@ -2,11 +2,15 @@
 
 use axum::{
     Json,
-    extract::{Path, Query as Parameters, State, rejection::QueryRejection},
+    extract::{
+        Path, Query as Parameters, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     App, Problem,
@@ -15,24 +19,41 @@ use super::{
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
-    http::TENANT,
+    http::{
+        TENANT,
+        openapi::{Guarded, Stored},
+    },
     ids::ConversationId,
     store::{Conversation, Filter, Item, words::Query},
 };
 
 /// What can be asked of the list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
+    /// `next` of the answer before.
     after: Option<String>,
+    /// Those with this agent.
     agent: Option<String>,
+    /// Those in this state: live, ended or lost.
     state: Option<String>,
+    /// Those begun at or after this time.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// Those begun before it.
+    #[param(format = DateTime)]
     until: Option<String>,
 }
 
 /// `GET /conversations`: newest first.
+#[utoipa::path(
+    get, path = "/conversations", operation_id = "list_conversations", tag = "conversations", summary = "List conversations, newest first", params(ListQuery),
+    responses((status = 200, description = "A part of the list", body = List<ConversationView>), Guarded, Stored),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     query: Result<Parameters<ListQuery>, QueryRejection>,
@@ -56,23 +77,40 @@ pub(super) async fn list(
 }
 
 /// `GET /conversations/{id}`: with its items in order and the receipts of its replies.
-pub(super) async fn read(State(app): State<App>, Path(text): Path<String>) -> Result<Response, Problem> {
-    let (conversation, items) = whole(&app, &text).await?;
+#[utoipa::path(
+    get, path = "/conversations/{id}", operation_id = "read_conversation", tag = "conversations", summary = "One conversation, with its items in order and the receipts of its replies", params(("id" = String, Path, description = "Id of the conversation")),
+    responses((status = 200, description = "The conversation", body = ConversationView), Guarded, Stored),
+)]
+pub(super) async fn read(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (conversation, items) = whole(&app, path).await?;
     let receipts = kept(&app)?.store.receipts(conversation.id).await?;
     Ok(Json(ConversationView::whole(conversation, items, receipts)).into_response())
 }
 
 /// What can be asked of a transcript.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TranscriptQuery {
+    /// Wins over `Accept`.
+    #[param(inline)]
     format: Option<Format>,
 }
 
 /// `GET /conversations/{id}/transcript`: as a file, by `format` or by `Accept`.
+#[utoipa::path(
+    get, path = "/conversations/{id}/transcript", operation_id = "export_conversation", tag = "conversations", summary = "The same as a file", params(TranscriptQuery, ("id" = String, Path, description = "Id of the conversation")),
+    responses((status = 200, description = "As asked by `format` or `Accept`", content(
+        (ConversationView = "application/json"), (String = "text/vtt"), (String = "application/x-subrip"),
+        (String = "text/markdown"), (String = "text/plain"),
+    )), Guarded, Stored),
+)]
 pub(super) async fn transcript(
     State(app): State<App>,
-    Path(text): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -84,9 +122,9 @@ pub(super) async fn transcript(
             .ok_or_else(|| Problem::bad_request("There are json, vtt, srt, md and txt (format=…, or Accept)."))?,
     };
     if format == Format::Json {
-        return read(State(app), Path(text)).await;
+        return read(State(app), path).await;
     }
-    let (conversation, items) = whole(&app, &text).await?;
+    let (conversation, items) = whole(&app, path).await?;
     let body = match format {
         Format::Vtt => export::vtt(&items),
         Format::Srt => export::srt(&items),
@@ -102,8 +140,15 @@ pub(super) async fn transcript(
 }
 
 /// `DELETE /conversations/{id}`: for good.
-pub(super) async fn delete(State(app): State<App>, Path(text): Path<String>) -> Result<Response, Problem> {
-    let id = id(&text)?;
+#[utoipa::path(
+    delete, path = "/conversations/{id}", operation_id = "delete_conversation", tag = "conversations", summary = "Delete a conversation for good", params(("id" = String, Path, description = "Id of the conversation")),
+    responses((status = 204, description = "It is gone"), Guarded, Stored),
+)]
+pub(super) async fn delete(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = id(path)?;
     if kept(&app)?.store.delete(TENANT, id).await? {
         tracing::info!(conversation = %id, "deleted");
         Ok(StatusCode::NO_CONTENT.into_response())
@@ -113,15 +158,25 @@ pub(super) async fn delete(State(app): State<App>, Path(text): Path<String>) -> 
 }
 
 /// What can be asked of the search.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
+    /// Words that all must be there; the last may be a beginning.
+    #[param(example = "time")]
     q: String,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
+    /// `next` of the answer before.
     after: Option<String>,
 }
 
 /// `GET /search`: where words were said, newest first. All of them must be in an item; the last may be a beginning.
+#[utoipa::path(
+    get, path = "/search", operation_id = "search_conversations", tag = "conversations", summary = "Where words were said, newest first", params(SearchQuery),
+    responses((status = 200, description = "A part of the hits", body = List<HitView>), Guarded, Stored),
+)]
 pub(super) async fn search(
     State(app): State<App>,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
@@ -139,14 +194,23 @@ pub(super) async fn search(
 }
 
 /// What can be asked of the usage figures.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageQuery {
+    /// From here on; otherwise 30 days before `until`.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// Up to here; otherwise now.
+    #[param(format = DateTime)]
     until: Option<String>,
 }
 
 /// `GET /usage`: per day and in all; the last 30 days unless asked otherwise.
+#[utoipa::path(
+    get, path = "/usage", operation_id = "read_usage", tag = "conversations", summary = "What it cost, per day and in all", params(UsageQuery),
+    responses((status = 200, description = "The figures", body = UsageView), Guarded, Stored),
+)]
 pub(super) async fn usage(
     State(app): State<App>,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
@@ -167,8 +231,8 @@ pub(super) async fn usage(
     Ok(Json(UsageView::of(since_ms, until_ms, &days)).into_response())
 }
 
-async fn whole(app: &App, text: &str) -> Result<(Conversation, Vec<Item>), Problem> {
-    let id = id(text)?;
+async fn whole(app: &App, path: Result<Path<String>, PathRejection>) -> Result<(Conversation, Vec<Item>), Problem> {
+    let id = id(path)?;
     let store = &kept(app)?.store;
     let conversation = store.conversation(TENANT, id).await?.ok_or_else(unknown)?;
     let items = store.timeline(id).await?;
@@ -180,8 +244,8 @@ fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Prob
 }
 
 /// An id; a text that is none names nothing, like one that nobody has.
-fn id(text: &str) -> Result<ConversationId, Problem> {
-    text.parse().map_err(|_| unknown())
+fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
+    path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)
 }
 
 fn unknown() -> Problem {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::store::{Conversation, Item};
 
 /// What a transcript can be exported as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Format {
     Json,

@@ -1,15 +1,15 @@
 //! `/api/v1`: what was said, and what it cost. Errors are problem+json (RFC 9457).
 
 use axum::{
-    Router,
     extract::{Request, State},
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{any, get},
+    routing::any,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{App, Kept, auth::Caller, socket::origin_is_welcome};
+use super::{App, Kept, auth::Caller, openapi::documented, socket::origin_is_welcome};
 
 mod conversations;
 mod export;
@@ -18,28 +18,31 @@ pub(super) mod limits;
 mod problem;
 mod wire;
 
-use problem::Problem;
+pub(super) use problem::Problem;
 
 /// The routes below `/api/v1`.
-pub(super) fn router(app: App) -> Router<App> {
-    Router::new()
-        .route("/conversations", get(conversations::list))
-        .route("/conversations/{id}", get(conversations::read).delete(conversations::delete))
-        .route("/conversations/{id}/transcript", get(conversations::transcript))
-        .route("/search", get(conversations::search))
-        .route("/usage", get(conversations::usage))
+pub(super) fn router(app: App) -> OpenApiRouter<App> {
+    let (router, document) = OpenApiRouter::new()
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::read, conversations::delete))
+        .routes(routes!(conversations::transcript))
+        .routes(routes!(conversations::search))
+        .routes(routes!(conversations::usage))
+        .split_for_parts();
+    let router = router
         // A route of its own and no fallback: the page's `/{*path}` would win over that.
         .route("/{*path}", any(|| async { Problem::not_found("There is no such resource.") }))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         // Outermost: whoever tries keys is counted too.
-        .layer(middleware::from_fn_with_state(app, limits::counted))
+        .layer(middleware::from_fn_with_state(app, limits::counted));
+    documented(router, document)
 }
 
 /// Pages of other origins may not read or delete what is kept here. (A page cannot read our answers without leave, but it
 /// could send a request and not care.)
-async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = match admit(&app, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

@@ -6,51 +6,79 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::store;
+use crate::{session::registry::Refusal, store};
 
-/// An answer that says what went wrong.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Problem {
+/// An answer that says what went wrong (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(in crate::http) struct Problem {
+    /// Always `about:blank`: the status and `code` say what it is.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// A word that programs can match.
     code: &'static str,
+    /// A sentence.
     detail: String,
     #[serde(skip)]
     retry_after_s: Option<u32>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// Any.
+    pub(in crate::http) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { kind: "about:blank", title, status: status.as_u16(), code, detail: detail.into(), retry_after_s: None }
     }
 
+    /// Come again in so many seconds.
+    pub(in crate::http) fn again_in(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// An engine did not do what was asked. `reason` is its word.
+    pub(in crate::http) fn engine(reason: &str) -> Self {
+        match reason {
+            "busy" => {
+                let detail = "The engines are busy. Try again in a moment.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).again_in(2)
+            }
+            "unavailable" | "timeout" => {
+                let detail = "The engine did not answer in time.";
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "engine_unavailable", detail)
+            }
+            "rejected" => Self::new(StatusCode::BAD_REQUEST, "rejected", "The engine cannot do this."),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", "The engine failed."),
+        }
+    }
+
     /// The request makes no sense.
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+    pub(in crate::http) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
     /// It is not there, or belongs to somebody else: both look the same.
-    pub(super) fn not_found(detail: &'static str) -> Self {
+    pub(in crate::http) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// There is something here, but not with this method.
-    pub(super) fn method_not_allowed() -> Self {
+    pub(in crate::http) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This resource does not know that method.")
     }
 
     /// Who are you?
-    pub(super) fn unauthorized(detail: String) -> Self {
+    pub(in crate::http) fn unauthorized(detail: String) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
     /// Not for you.
-    pub(super) fn forbidden(detail: &'static str) -> Self {
+    pub(in crate::http) fn forbidden(detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
@@ -72,8 +100,15 @@ impl Problem {
     }
 
     /// Nobody wrote it down.
-    pub(super) fn nothing_kept() -> Self {
+    pub(in crate::http) fn nothing_kept() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_kept", "This server keeps no conversations (store.engine is none).")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (code, detail) = (refusal.as_str(), format!("Not now: {refusal}."));
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).again_in(refusal.retry_after_s())
     }
 }
 

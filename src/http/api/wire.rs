@@ -1,11 +1,12 @@
 //! What the answers look like. Times of day are RFC 3339, times within a conversation milliseconds.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::{Conversation, Hit, Item, Receipt, Usage, words::Piece};
 
 /// A part of a list, in the shape that OpenAI's lists have.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct List<T> {
     pub(super) object: &'static str,
     pub(super) data: Vec<T>,
@@ -15,7 +16,7 @@ pub(super) struct List<T> {
     pub(super) next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConversationView {
     object: &'static str,
     id: String,
@@ -65,7 +66,7 @@ impl ConversationView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ItemView {
     id: i64,
     role: String,
@@ -112,7 +113,7 @@ impl ItemView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ReceiptView {
     reply: i64,
     turn: Option<i64>,
@@ -123,7 +124,8 @@ struct ReceiptView {
     usage: Tokens,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReceiptLatency)]
 struct Latency {
     eot: Option<i64>,
     asr: Option<i64>,
@@ -132,7 +134,7 @@ struct Latency {
     first_audio: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Tokens {
     input_tokens: i64,
     output_tokens: i64,
@@ -157,7 +159,7 @@ impl ReceiptView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HitView {
     conversation: String,
     started_at: String,
@@ -181,7 +183,7 @@ impl HitView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UsageView {
     object: &'static str,
     from: String,
@@ -190,14 +192,14 @@ pub(super) struct UsageView {
     days: Vec<Day>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Day {
     date: String,
     #[serde(flatten)]
     used: Used,
 }
 
-#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[derive(Debug, Default, Clone, Copy, Serialize, ToSchema)]
 struct Used {
     conversations: i64,
     replies: i64,

@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, StatusCode, Uri},
     middleware,
-    routing::{any, get, post},
+    routing::{any, get},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
-use super::{App, auth::Caller, socket};
+use super::{App, auth::Caller, openapi::documented, socket};
 use crate::{
     protocol::openai::{ErrorKind, ErrorObject, Voices},
     session::registry::Permit,
@@ -20,7 +23,6 @@ use crate::{
 mod error;
 mod limits;
 mod models;
-mod outgoing;
 mod realtime;
 mod secrets;
 mod speech;
@@ -40,11 +42,11 @@ pub struct Config {
     pub voices: BTreeMap<String, String>,
     /// Whether the voice engine gets the name of any other voice as it is. Otherwise the server's own voice speaks.
     pub any_voice: bool,
-    /// Files transcribed, and texts read out, at a time; further ones get 503 with `Retry-After`.
+    /// Recordings processed, files transcribed and texts read out, at a time; further ones get 503 with `Retry-After`.
     pub jobs_max: usize,
-    /// Largest file that may be transcribed, in bytes. It is held in memory.
+    /// Largest file that may be processed or transcribed, in bytes. It is held in memory.
     pub upload_bytes_max: usize,
-    /// Longest recording that may be transcribed, in seconds.
+    /// Longest recording that may be processed or transcribed, in seconds.
     pub upload_audio_s_max: u64,
     /// Longest time that an upload may take, in milliseconds.
     pub upload_timeout_ms: u64,
@@ -72,22 +74,24 @@ impl Config {
 }
 
 /// Everything below `/v1` but the native stream, and the other addresses under which clients look for Realtime.
-pub(super) fn router(app: &App) -> Router<App> {
+pub(super) fn router(app: &App) -> OpenApiRouter<App> {
     let upload = DefaultBodyLimit::max(app.openai.upload_bytes_max.saturating_add(FORM_BYTES_MAX));
-    let v1 = Router::new()
+    let (v1, document) = OpenApiRouter::new()
+        .routes(routes!(secrets::client_secrets))
+        .routes(routes!(secrets::sessions))
+        .routes(routes!(secrets::transcription_sessions))
+        .routes(routes!(models::list))
+        .routes(routes!(models::one))
+        .routes(routes!(transcriptions::create).layer(upload))
+        .routes(routes!(speech::create))
+        .split_for_parts();
+    let v1 = v1
         .route("/realtime", get(realtime::upgrade))
-        .route("/realtime/client_secrets", post(secrets::client_secrets))
-        .route("/realtime/sessions", post(secrets::sessions))
-        .route("/realtime/transcription_sessions", post(secrets::transcription_sessions))
-        .route("/models", get(models::list))
-        .route("/models/{id}", get(models::one))
-        .route("/audio/transcriptions", post(transcriptions::create).layer(upload))
-        .route("/audio/speech", post(speech::create))
         .route("/{*path}", any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), limits::counted));
-    Router::new()
-        .nest("/v1", v1)
+    OpenApiRouter::new()
+        .nest("/v1", documented(v1, document))
         .route("/realtime", get(realtime::upgrade))
         .route("/openai/realtime", get(realtime::upgrade))
         .route("/openai/v1/realtime", get(realtime::upgrade))

@@ -2,14 +2,17 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use super::{Problem, key_holder};
-use crate::{http::App, protocol::openai::ErrorObject};
+use crate::{
+    http::{App, openapi::Keyed},
+    protocol::openai::ErrorObject,
+};
 
 /// The model of a conversation whose client names none.
 pub(super) const REALTIME: &str = "floe-realtime";
@@ -17,7 +20,7 @@ pub(super) const REALTIME: &str = "floe-realtime";
 /// One for each thing that can be done.
 const MODELS: [&str; 3] = [REALTIME, "floe-transcribe", "floe-speech"];
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Model {
     id: &'static str,
     object: &'static str,
@@ -25,7 +28,9 @@ struct Model {
     owned_by: &'static str,
 }
 
-#[derive(Serialize)]
+/// What there is.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Models)]
 struct List {
     object: &'static str,
     data: Vec<Model>,
@@ -38,6 +43,10 @@ const fn model(id: &'static str) -> Model {
     Model { id, object: "model", created: CREATED, owned_by: "floe" }
 }
 
+#[utoipa::path(
+    get, path = "/models", operation_id = "list_models", tag = "openai", summary = "What there is",
+    responses((status = 200, description = "The models", body = List), Keyed),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -47,14 +56,23 @@ pub(super) async fn list(
     Ok(Json(List { object: "list", data: MODELS.into_iter().map(model).collect() }).into_response())
 }
 
+#[utoipa::path(
+    get, path = "/models/{id}", operation_id = "read_model", tag = "openai", summary = "One model",
+    params(("id" = String, Path, description = "Its name")),
+    responses(
+        (status = 200, description = "The model", body = Model), Keyed,
+        (status = 404, description = "There is none of this name", body = crate::protocol::openai::ErrorBody),
+    ),
+)]
 pub(super) async fn one(
     State(app): State<App>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     key_holder(&app, &headers, query.as_deref())?;
-    match MODELS.into_iter().find(|known| *known == id) {
+    let named = path.ok().and_then(|Path(id)| MODELS.into_iter().find(|known| *known == id));
+    match named {
         Some(known) => Ok(Json(model(known)).into_response()),
         None => {
             let message = format!("There is no model of this name here; there are {}.", MODELS.join(", "));

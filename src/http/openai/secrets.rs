@@ -14,46 +14,64 @@ use super::{Problem, json, key_holder, models};
 use crate::{
     http::{
         App,
+        openapi::{Keyed, Said},
         secrets::{Bound, TTL_DEFAULT_S, TTL_S, now_s},
     },
     ids::SessionId,
     protocol::openai::{Dialect, Kind, SessionConfig, wire::session::Session},
 };
 
-#[derive(Deserialize)]
+/// For how long, and for what.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = SecretWanted)]
 struct Wanted {
     expires_after: Option<ExpiresAfter>,
+    /// As in a `session.update`.
+    #[schema(value_type = Option<Object>)]
     session: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 struct ExpiresAfter {
+    /// `created_at`.
     anchor: Option<String>,
+    #[schema(minimum = 10, maximum = 7200)]
     seconds: Option<i64>,
 }
 
-#[derive(Serialize)]
+/// A secret that opens sessions for a while.
+#[derive(Serialize, utoipa::ToSchema)]
 struct ClientSecret {
     value: String,
     expires_at: u64,
 }
 
-/// Today's answer.
-#[derive(Serialize)]
+/// A client secret, and the session that it opens.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SecretMade)]
 struct Made {
     #[serde(flatten)]
     secret: ClientSecret,
+    /// As in `session.created`.
+    #[schema(value_type = Object)]
     session: Session,
 }
 
-/// The beta's answer.
-#[derive(Serialize)]
+/// The beta's answer: a session, with its secret in it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = BetaSession)]
 struct MadeBeta {
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     session: Session,
     client_secret: ClientSecret,
 }
 
+#[utoipa::path(
+    post, path = "/realtime/client_secrets", operation_id = "create_client_secret", tag = "openai", summary = "A short-lived secret for a browser or device",
+    request_body(content = Wanted),
+    responses((status = 200, description = "The secret", body = Made), Keyed, Said),
+)]
 pub(super) async fn client_secrets(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -66,6 +84,11 @@ pub(super) async fn client_secrets(
     Ok(Json(Made { secret, session }).into_response())
 }
 
+#[utoipa::path(
+    post, path = "/realtime/sessions", operation_id = "create_beta_session", tag = "openai", summary = "The same for clients of the beta",
+    request_body(content = Object),
+    responses((status = 200, description = "The session with its secret", body = MadeBeta), Keyed, Said),
+)]
 pub(super) async fn sessions(
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -74,6 +97,11 @@ pub(super) async fn sessions(
     beta(&app, query.as_deref(), request, Kind::Realtime).await
 }
 
+#[utoipa::path(
+    post, path = "/realtime/transcription_sessions", operation_id = "create_beta_transcription_session", tag = "openai", summary = "The same for transcription alone",
+    request_body(content = Object),
+    responses((status = 200, description = "The session with its secret", body = MadeBeta), Keyed, Said),
+)]
 pub(super) async fn transcription_sessions(
     State(app): State<App>,
     RawQuery(query): RawQuery,

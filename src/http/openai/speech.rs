@@ -12,10 +12,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, admit, json, key_holder, outgoing};
+use super::{Problem, admit, json, key_holder};
 use crate::{
     audio::{AudioChunk, Codec, Format, ogg_opus::OggOpus, wav},
-    http::App,
+    http::{
+        App,
+        openapi::{self, Binary, Keyed, Worked},
+        outgoing,
+    },
     protocol::openai::{ErrorObject, OUTPUT_MS_PER_TOKEN},
     recite::{Failed, Recital, recite},
 };
@@ -29,16 +33,24 @@ const RATE_HZ: u32 = 24_000;
 /// Audio in one chunk.
 const FRAME_MS: u32 = 20;
 
-#[derive(Deserialize)]
+/// What is to be read out, and how.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = SpeechWanted)]
 struct Wanted {
+    #[schema(min_length = 1, max_length = 4096)]
     input: String,
+    #[schema(inline)]
     voice: Option<Voice>,
+    /// wav (default), pcm or opus.
     response_format: Option<String>,
+    /// audio (default) or sse.
     stream_format: Option<String>,
+    #[schema(minimum = 0.25, maximum = 4)]
     speed: Option<f32>,
 }
 
-#[derive(Deserialize)]
+/// A name, alone or as an object.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 enum Voice {
     Name(String),
@@ -84,6 +96,16 @@ impl Shape {
     }
 }
 
+#[utoipa::path(
+    post, path = "/audio/speech", operation_id = "speak", tag = "openai", summary = "Text to speech, sent while it is spoken",
+    request_body(content = Wanted),
+    responses(
+        (status = 200, description = "The speech", content(
+            (inline(Binary) = "audio/wav"), (inline(Binary) = "audio/pcm"), (inline(Binary) = "audio/ogg"), (openapi::Event = "text/event-stream"),
+        )),
+        Keyed, Worked,
+    ),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     RawQuery(query): RawQuery,

@@ -17,7 +17,10 @@ use serde::Serialize;
 use super::{Problem, admit, key_holder, subtitles, upload};
 use crate::{
     audio::{AudioPos, container::Limits},
-    http::App,
+    http::{
+        App,
+        openapi::{self, Keyed, Worked},
+    },
     protocol::openai::{ErrorObject, error_body, wire::server::DurationUsage},
     transcribe::{self, Options, Update, Utterance},
 };
@@ -33,14 +36,16 @@ enum Shape {
 }
 
 /// `json`.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Transcription)]
 struct Words {
     text: String,
     usage: DurationUsage,
 }
 
 /// `verbose_json`.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = VerboseTranscription)]
 struct Verbose {
     task: &'static str,
     language: String,
@@ -51,7 +56,7 @@ struct Verbose {
 }
 
 /// One utterance. The typed clients demand every field of Whisper's own segments.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Segment {
     id: usize,
     seek: u64,
@@ -59,6 +64,7 @@ struct Segment {
     end: f64,
     text: String,
     /// Empty: token ids never leave the recogniser.
+    #[schema(value_type = Vec<u32>)]
     tokens: [u32; 0],
     /// Recognition is greedy.
     temperature: f32,
@@ -80,6 +86,47 @@ enum Told {
     Done { text: String, usage: DurationUsage },
 }
 
+/// One of the shapes of JSON.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TranscriptionJson)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "answered as one of them; this is the description of both")]
+enum Either {
+    Verbose(Verbose),
+    Words(Words),
+}
+
+/// A form with a file in it.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TranscriptionForm)]
+#[expect(dead_code, reason = "read piece by piece; this is its description")]
+struct Form {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Anything.
+    model: Option<String>,
+    /// As a BCP 47 tag.
+    language: Option<String>,
+    /// json (default), text, srt, vtt or verbose_json.
+    response_format: Option<String>,
+    /// With json or text: server-sent events.
+    stream: Option<bool>,
+    /// Without effect.
+    #[schema(minimum = 0, maximum = 1)]
+    temperature: Option<f32>,
+}
+
+#[utoipa::path(
+    post, path = "/audio/transcriptions", operation_id = "transcribe", tag = "openai", summary = "A file to text",
+    request_body(content = Form, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The words", content(
+            (Either = "application/json"), (String = "text/plain"), (String = "application/x-subrip"), (String = "text/vtt"),
+            (openapi::Event = "text/event-stream"),
+        )),
+        Keyed, Worked,
+    ),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     RawQuery(query): RawQuery,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 /// What is wrong, as OpenAI's clients expect to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error, utoipa::ToSchema)]
 #[error("{message}")]
 pub struct ErrorObject {
     /// A sentence that names the fix.
@@ -20,7 +20,7 @@ pub struct ErrorObject {
 }
 
 /// Whose fault an error is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub enum ErrorKind {
     /// The request is wrong, or names something that is not there.
     #[serde(rename = "invalid_request_error")]
@@ -40,7 +40,7 @@ pub enum ErrorKind {
 }
 
 /// The body of a failed HTTP request: `{"error": {…}}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ErrorBody {
     /// What is wrong.
     pub error: ErrorObject,

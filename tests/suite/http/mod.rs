@@ -5,5 +5,7 @@ mod conversations;
 mod going_on;
 mod moving;
 mod openai;
+mod openapi;
+mod process;
 mod routes;
 mod shared;

@@ -68,6 +68,23 @@ async fn a_silent_peer_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recording_that_is_not_read_while_a_long_reply_is_made_is_not_a_silent_peer() {
+    let mut hello = hello();
+    hello["input"]["pace"] = json!("file");
+    // A reply of 81 s, and more audio after the question than waits for its end.
+    let mut peer = Peer::begin(engines(&["one", "two"], rhythm(50, 9_000, 10)), Default::default(), hello, 256);
+    for (loud, frames) in [(true, 40), (false, 3_400), (true, 40), (false, 40)] {
+        for _ in 0..frames {
+            peer.frame(loud).await;
+        }
+    }
+    let mut said = peer.until("reply.done").await;
+    said.extend(peer.until("transcript.final").await);
+    assert!(!kinds(&said).contains(&"close"), "{:?}", kinds(&said));
+    peer.hang_up().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn wrong_messages_are_answered_and_the_conversation_goes_on() {
     let mut peer = Peer::plain(engines(&[], rhythm(50, 5, 4)));
     peer.until("ready").await;

@@ -258,7 +258,7 @@ pub struct EventError {
 }
 
 /// What a transcription cost: the length of the audio.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the fields are OpenAI's")]
 pub struct DurationUsage {
     #[serde(rename = "type")]

@@ -161,7 +161,7 @@ async fn call(request: reqwest::RequestBuilder) -> (u16, Value) {
 }
 
 /// A WAV file of tones (true) and silences (false).
-fn recording(parts: &[(bool, usize)]) -> Vec<u8> {
+pub(super) fn recording(parts: &[(bool, usize)]) -> Vec<u8> {
     let mut data: Vec<f32> = Vec::new();
     for (loud, ms) in parts {
         let level = if *loud { 0.3 } else { 0.0 };

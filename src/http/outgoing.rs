@@ -7,21 +7,22 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{sync::mpsc, task::JoinSet, time};
 
-use crate::session::registry::Permit;
-
 /// Pieces that the client has not taken. When full, the work waits.
 const PIECES_MAX: usize = 16;
 
 /// A client that takes nothing for this long is given up, and so is its place.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
 
-/// The body of these pieces. A failure among them, or a client that does not read, breaks it off: what was sent never looks
+/// The body of these pieces, during which `place` is held. A failure among them, or a client that does not read, breaks it off: what was sent never looks
 /// whole. Dropping the body ends the work.
-pub(super) fn body(pieces: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static, permit: Permit) -> Body {
+pub(super) fn body(
+    pieces: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    place: impl Send + 'static,
+) -> Body {
     let (sender, queue) = mpsc::channel(PIECES_MAX);
     let mut scope = JoinSet::new();
     scope.spawn(async move {
-        let _place = permit;
+        let _place = place;
         let mut pieces = pin!(pieces);
         loop {
             let next = pieces.next().await;
