@@ -22,6 +22,8 @@ class Floe:
         settings = {
             "server.listen": "127.0.0.1:0",
             "server.tls_self_signed_cert": str(self.certificate),
+            # One server at a time works in a directory.
+            "store.dir": str(self.log.with_suffix(".data")),
             "stt.model": str(ROOT / "models" / "floe-demo.en.bin"),
         }
         if llm:

@@ -18,7 +18,11 @@ use crate::support::{
 };
 
 /// A client of the native dialect.
-pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Everything it was told.
+    seen: Vec<Value>,
+}
 
 impl Client {
     async fn connect(server: &Server, hello: Value) -> Result<Self, Error> {
@@ -26,7 +30,7 @@ impl Client {
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
         let (mut socket, _) = connect_async(request).await?;
         socket.send(Message::text(hello.to_string())).await?;
-        Ok(Self(socket))
+        Ok(Self { socket, seen: Vec::new() })
     }
 
     /// With this hello, and what `ready` says.
@@ -37,14 +41,14 @@ impl Client {
     }
 
     pub(super) async fn tell(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// The next event of this type; a close frame is an event of type `close`.
     pub(super) async fn until(&mut self, kind: &str) -> Value {
         let looking = async {
             loop {
-                let event: Value = match self.0.next().await {
+                let event: Value = match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
                     Some(Ok(Message::Close(Some(frame)))) => {
                         json!({ "type": "close", "code": u16::from(frame.code), "reason": frame.reason.as_str() })
@@ -52,12 +56,27 @@ impl Client {
                     Some(Ok(_)) => continue,
                     other => panic!("waiting for {kind}, but {other:?}"),
                 };
+                self.seen.push(event.clone());
                 if event["type"] == kind {
                     return event;
                 }
             }
         };
         time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("no {kind}"))
+    }
+
+    /// What it was told, or will be, of this turn's fate.
+    pub(super) async fn committed(&mut self, turn: u32) -> Value {
+        let is_it = |event: &Value| event["type"] == "turn.committed" && event["turn"] == turn;
+        if let Some(seen) = self.seen.iter().find(|event| is_it(event)) {
+            return seen.clone();
+        }
+        loop {
+            let event = self.until("turn.committed").await;
+            if is_it(&event) {
+                return event;
+            }
+        }
     }
 
     pub(super) async fn ask(&mut self, text: &str) -> Value {
@@ -189,13 +208,11 @@ async fn whoever_goes_on_takes_the_conversation_away_from_whoever_held_it() {
     let (mut old, ready) = Client::begin(&server, returning()).await;
     let conversation = ready["conversation"].as_str().unwrap().to_owned();
     old.ask("one").await;
+    old.committed(1).await;
     let (mut new, _) = Client::begin(&server, going_on(&conversation)).await;
     new.ask("two").await;
     old.tell(json!({ "type": "text", "text": "three", "reply": true })).await;
-    let mut turn = old.until("turn.committed").await;
-    while turn["turn"] != 3 {
-        turn = old.until("turn.committed").await;
-    }
+    let turn = old.committed(3).await;
     assert_eq!(turn["durable"], false, "it is not kept, and says so");
     assert_eq!(old.until("close").await["code"], 4409);
     new.ask("four").await;

@@ -76,10 +76,7 @@ async fn what_only_a_lost_servers_disk_and_redis_know_goes_on_too() {
     written(&first, &conversation, 2).await;
     postgres.kill();
     client.ask("two, which only the spool has").await;
-    let mut turn = client.until("turn.committed").await;
-    while turn["turn"] != 3 {
-        turn = client.until("turn.committed").await;
-    }
+    let turn = client.committed(3).await;
     assert_eq!(turn["durable"], true, "it is on the disk of the first server");
     left_behind(&redis, &ready["session"], 4).await;
     drop(first);
