@@ -25,7 +25,12 @@ pub struct Kept {
 impl Kept {
     /// Reads rows. Those that make no sense (a newer version wrote them) are left out, and stay where they are kept.
     pub fn read(conversation: &store::Conversation, items: &[store::Item], receipts: &[store::Receipt]) -> Self {
-        let read: Vec<(Item, f64)> = items.iter().filter_map(|row| Some((item(row)?, row.position))).collect();
+        // Rows that were added late have numbers beyond ours. Here they get some that nobody gives out: the last ones.
+        let mut last = (0..=u32::MAX).rev();
+        let mut id = |row: &store::Item| if row.item > i64::from(u32::MAX) { last.next() } else { number(row.item) };
+        let read =
+            items.iter().filter_map(|row| Some((Item { id: ItemId(id(row)?), content: content(row)? }, row.position)));
+        let read: Vec<(Item, f64)> = read.collect();
         let replies = items.iter().filter_map(|row| row.response).chain(receipts.iter().map(|row| row.response));
         let calls = items.iter().filter_map(|row| row.call.and_then(number)).map(CallId);
         Self {
@@ -41,11 +46,11 @@ impl Kept {
     }
 }
 
-fn item(row: &store::Item) -> Option<Item> {
+fn content(row: &store::Item) -> Option<Content> {
     let text = || Arc::<str>::from(row.text.as_str());
     let response = row.response.and_then(number).map(ResponseId);
     let call = || row.call.and_then(number).map(CallId);
-    let content = match row.kind.as_str() {
+    Some(match row.kind.as_str() {
         "speech" => Content::Speech {
             utterance: UtteranceId::default(),
             start: position(row.start_ms),
@@ -64,8 +69,7 @@ fn item(row: &store::Item) -> Option<Item> {
         },
         "tool_output" => Content::ToolOutput { call: call()?, output: text(), failed: row.failed },
         _ => return None,
-    };
-    Some(Item { id: ItemId(number(row.item)?), content })
+    })
 }
 
 fn number(kept: i64) -> Option<u32> {
