@@ -40,7 +40,7 @@ pub(super) fn added(entry: &Entry, (conversations, last, known): Place) -> Optio
             row.item = number(row.item);
             row.response = row.response.map(number);
             row.call = row.call.map(number);
-            row.position = between(last.unwrap_or_default(), row.position);
+            row.position = between(last.unwrap_or_default(), entry.epoch, row.position);
         }
         Change::Receipt(row) => {
             row.response = number(row.response);
@@ -57,9 +57,12 @@ const fn apart(epoch: i64, number: i64) -> i64 {
 }
 
 /// A place after the last one that the new owner knows, and before the whole number after that, where its own items begin. Keeps
-/// the order of those that are put there.
-fn between(last: f64, position: f64) -> f64 {
-    last.floor() + 0.5 + position / (2.0 * (1.0 + position.abs()))
+/// the order of those that are put there: by epoch, as several owners in turn may have been overtaken, then as they stood. (What
+/// is too close for a float to tell apart is in order by its number.)
+fn between(last: f64, epoch: i64, position: f64) -> f64 {
+    let share = |epoch: i64| epoch as f64 / (epoch as f64 + 1.0);
+    let (begin, end) = (share(epoch), share(epoch + 1));
+    last.floor() + begin + (end - begin) * (0.5 + position / (2.0 * (1.0 + position.abs())))
 }
 
 #[cfg(test)]
@@ -69,10 +72,12 @@ mod tests {
     #[test]
     fn late_places_are_in_order_and_before_the_next_owners() {
         let mut before = 7.0;
-        for position in [-3.0, -0.5, 0.0, 0.5, 1.0, 8.0, 8.5, 9.0, 10_000.0, 10_001.0] {
-            let place = between(before, position);
-            assert!(place > before && place < 8.0, "{position} goes to {place}");
-            before = place;
+        for epoch in [1, 2, 3, 50] {
+            for position in [-3.0, -0.5, 0.0, 0.5, 1.0, 8.0, 8.5, 9.0, 10_000.0, 10_001.0] {
+                let place = between(before, epoch, position);
+                assert!(place > before && place < 8.0, "{position} of {epoch} goes to {place}");
+                before = place;
+            }
         }
     }
 
