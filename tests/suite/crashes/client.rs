@@ -90,8 +90,12 @@ impl Talker {
         let last = async {
             loop {
                 let before = self.log.acknowledged.len();
-                let is_said = self.socket.is_some() || self.connect().await.is_some();
-                if is_said && self.exchange().await.is_some() && self.log.acknowledged.len() > before {
+                let is_there = self.socket.is_some() || self.connect().await.is_some();
+                if is_there
+                    && self.settle().await.is_some()
+                    && self.exchange().await.is_some()
+                    && self.log.acknowledged.len() > before
+                {
                     return;
                 }
                 self.socket = None;
@@ -103,12 +107,20 @@ impl Talker {
         self.log
     }
 
-    async fn converse(&mut self, stop: &CancellationToken) {
-        // It had said something when it lost the socket. Either that was heard, or it never will be: then begin afresh.
+    /// It may have said something when it lost the socket. Either that was heard, and is answered now, or it never will be:
+    /// then it begins afresh.
+    async fn settle(&mut self) -> Option<()> {
         if self.pending.is_some()
             && !matches!(time::timeout(Duration::from_secs(2), self.answered()).await, Ok(Some(())))
         {
             (self.token, self.socket) = (None, None);
+            return None;
+        }
+        Some(())
+    }
+
+    async fn converse(&mut self, stop: &CancellationToken) {
+        if self.settle().await.is_none() {
             return;
         }
         while !stop.is_cancelled() {
@@ -241,6 +253,7 @@ impl Talker {
 
     /// Says something that nobody has said before.
     pub(super) async fn say(&mut self) -> Option<()> {
+        assert_eq!(self.pending, None, "one thing at a time");
         let text = format!("{} says {}", self.name, self.log.sent.len() + 1);
         self.log.sent.push(Sent { text: text.clone(), conversation: self.id() });
         self.pending = Some(text.clone());

@@ -100,7 +100,7 @@ impl Scene {
         );
         // That nothing was lost says something only if much could have been.
         assert!(sum(|log| log.acknowledged.len()) > 2 * self.kills(), "turns were acknowledged");
-        assert!(sum(|log| log.resumed) > 0 && sum(|log| log.went_on) > 10, "clients came back");
+        assert!(sum(|log| log.went_on) > self.kills() / 2, "clients came back");
     }
 }
 
