@@ -162,6 +162,10 @@ impl Kept {
     /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
     /// on, so what is read afterwards is all there is.
     async fn claim(&self, shared: &Shared, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
+        if self.recorder.spooled() > 0 {
+            // Perhaps words of this very conversation: whoever goes on now would not know of them.
+            return Err(store::Error::CatchingUp);
+        }
         let Some(conversation) = self.store.conversation(TENANT, id).await? else { return Ok(None) };
         let session = conversation.session;
         let Some(epoch) = self.store.claim(session, self.recorder.node()).await? else { return Ok(None) };

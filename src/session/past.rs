@@ -22,12 +22,10 @@ pub struct Kept {
     pub(crate) audio_ms: (i64, i64),
     /// All items as they are kept.
     pub(crate) rows: Vec<ItemRow>,
-    /// Those that are not in the database yet: a server that could not reach it had them, and is gone.
-    pub(crate) unwritten: Vec<ItemRow>,
 }
 
 impl Kept {
-    /// Reads rows, and with them the state that the session's server left behind, which may be newer. What makes no sense (a
+    /// Reads rows, and with them the state that the session's server left behind, which may know more. What makes no sense (a
     /// newer version wrote it) is left out, and stays where it is kept.
     pub fn read(
         conversation: &store::Conversation,
@@ -35,8 +33,13 @@ impl Kept {
         receipts: &[store::Receipt],
         left: Option<Snapshot>,
     ) -> Self {
-        let (rows, unwritten) = merged(items, left);
-        let read: Vec<(Item, f64)> = rows.iter().filter_map(|row| Some((item(row)?, row.position))).collect();
+        let rows = merged(items, left);
+        // Rows that were added late have numbers beyond ours. Here they get some that nobody gives out: the last ones.
+        let mut last = (0..=u32::MAX).rev();
+        let mut id = |row: &ItemRow| if row.item > i64::from(u32::MAX) { last.next() } else { number(row.item) };
+        let read =
+            rows.iter().filter_map(|row| Some((Item { id: ItemId(id(row)?), content: content(row)? }, row.position)));
+        let read: Vec<(Item, f64)> = read.collect();
         let replies = rows.iter().filter_map(|row| row.response).chain(receipts.iter().map(|row| row.response));
         let calls = rows.iter().filter_map(|row| row.call.and_then(number)).map(CallId);
         Self {
@@ -49,36 +52,38 @@ impl Kept {
             ended_ms: rows.iter().filter_map(|row| row.end_ms).max().unwrap_or_default(),
             audio_ms: (conversation.audio_in_ms, conversation.audio_out_ms),
             rows,
-            unwritten,
         }
     }
 }
 
-/// What the database has, with what is newer in the state that was left; and that apart.
-fn merged(items: Vec<store::Item>, left: Option<Snapshot>) -> (Vec<ItemRow>, Vec<ItemRow>) {
+/// What the database has, with what is newer in the state that was left. That is not written here: the server that left it
+/// has it in its spool, and adds it late.
+fn merged(items: Vec<store::Item>, left: Option<Snapshot>) -> Vec<ItemRow> {
     let revisions: HashMap<i64, i64> = items.iter().map(|row| (row.item, row.revision)).collect();
     let mut rows: Vec<ItemRow> = items.into_iter().map(store::Item::into_row).collect();
-    let left = left.map(|left| (left.revision, left.items)).unwrap_or_default();
-    let mut unwritten = Vec::new();
-    for row in left.1 {
-        match rows.iter_mut().find(|known| known.item == row.item) {
-            None => rows.push(row.clone()),
-            Some(known) if *known != row && revisions.get(&row.item).is_some_and(|at| *at <= left.0) => {
-                *known = row.clone()
-            }
-            Some(_) => continue,
+    let (left_at, left) = left.map(|left| (left.revision, left.items)).unwrap_or_default();
+    for row in left {
+        // Added late: the same words under a number of their own.
+        let is_late =
+            |known: &ItemRow| known.item > row.item && known.item & 0xffff_ffff == row.item && known.text == row.text;
+        if rows.iter().any(is_late) {
+            continue;
         }
-        unwritten.push(row);
+        match rows.iter_mut().find(|known| known.item == row.item) {
+            None => rows.push(row),
+            Some(known) if revisions.get(&row.item).is_some_and(|at| *at <= left_at) => *known = row,
+            Some(_) => {}
+        }
     }
     rows.sort_by(|a, b| a.position.total_cmp(&b.position).then(a.item.cmp(&b.item)));
-    (rows, unwritten)
+    rows
 }
 
-fn item(row: &ItemRow) -> Option<Item> {
+fn content(row: &ItemRow) -> Option<Content> {
     let text = || Arc::<str>::from(row.text.as_str());
     let response = row.response.and_then(number).map(ResponseId);
     let call = || row.call.and_then(number).map(CallId);
-    let content = match row.kind.as_str() {
+    Some(match row.kind.as_str() {
         "speech" => Content::Speech {
             utterance: UtteranceId::default(),
             start: position(row.start_ms),
@@ -97,8 +102,7 @@ fn item(row: &ItemRow) -> Option<Item> {
         },
         "tool_output" => Content::ToolOutput { call: call()?, output: text(), failed: row.failed },
         _ => return None,
-    };
-    Some(Item { id: ItemId(number(row.item)?), content })
+    })
 }
 
 fn number(kept: i64) -> Option<u32> {

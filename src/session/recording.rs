@@ -56,11 +56,7 @@ struct Spoken {
 
 impl Recording {
     /// The recording of one session, which goes on with what was kept.
-    pub(crate) fn new(mut scribe: Scribe, kept: Kept, held: Option<Held>) -> Self {
-        for row in kept.unwritten {
-            // Refused: then it is where it was, in the shared memory, and known to the agent.
-            let _refused = scribe.put(Change::Item(Box::new(row)));
-        }
+    pub(crate) fn new(scribe: Scribe, kept: Kept, held: Option<Held>) -> Self {
         Self {
             scribe,
             handover: held.map(|held| Handover::new(held, kept.rows)),

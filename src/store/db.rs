@@ -191,10 +191,12 @@ fn postgres(config: &Config, statement_timeout_ms: u64) -> Result<PgConnectOptio
     }
     let options = PgConnectOptions::from_str(url).map_err(Error::Address)?;
     let lock_timeout_ms = if statement_timeout_ms == 0 { 0 } else { LOCK_TIMEOUT_MS };
+    // Whoever is frozen in the middle of a write holds up another server that takes its conversations over.
+    let forgotten_ms = if statement_timeout_ms == 0 { 10_000 } else { statement_timeout_ms.max(1_000) };
     Ok(options.application_name("floe").options([
         ("statement_timeout", statement_timeout_ms.to_string()),
         ("lock_timeout", lock_timeout_ms.to_string()),
-        ("idle_in_transaction_session_timeout", "10000".to_owned()),
+        ("idle_in_transaction_session_timeout", forgotten_ms.to_string()),
         // The statements have optional filters: a plan for all of their values would be good for none.
         ("plan_cache_mode", "force_custom_plan".to_owned()),
     ]))

@@ -42,6 +42,9 @@ pub enum Error {
     /// The database did not answer in time.
     #[error("the database did not answer within {0} ms")]
     Timeout(u128),
+    /// Some of what was said is on this server's disk only.
+    #[error("records wait in this server's spool")]
+    CatchingUp,
     /// The tables are not there yet: the database has been away since this server started.
     #[error("the database has not been reached yet")]
     NotReady,
@@ -63,7 +66,7 @@ impl Error {
         match self {
             Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => refuses_us(error),
             Self::Database(error) => refuses_us(error),
-            Self::Timeout(_) | Self::NotReady => false,
+            Self::Timeout(_) | Self::NotReady | Self::CatchingUp => false,
             _ => true,
         }
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 mod db;
 mod error;
+mod late;
 mod migrations;
 mod pen;
 mod reading;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Error, Store,
     db::{Connection, either, within},
-    now_ms,
+    late, now_ms,
     record::{Change, Entry},
     words,
 };
@@ -78,7 +78,7 @@ macro_rules! statement {
 }
 /// One entry, with the same statements on either database.
 macro_rules! one {
-    ($connection:expr, $node:expr, $entry:expr, $fence:expr) => {{
+    ($connection:expr, $node:expr, $entry:expr, $from:expr, $fence:expr) => {{
         let entry: &Entry = $entry;
         let fence: &mut HashMap<(Uuid, i64), bool> = $fence;
         if let Change::Opened(_) = &entry.change {
@@ -110,6 +110,20 @@ macro_rules! one {
         if is_owner {
             statement!(entry).execute($connection).await?;
             Verdict::Kept
+        } else if let (From::Spool, Some(item)) = ($from, late::asked(entry)) {
+            let place: late::Place = sqlx::query_as(late::PLACE)
+                .bind(entry.conversation)
+                .bind(entry.epoch)
+                .bind(item)
+                .fetch_one(&mut *$connection)
+                .await?;
+            match late::added(entry, place) {
+                Some(entry) => {
+                    statement!(&entry).execute($connection).await?;
+                    Verdict::Late
+                }
+                None => Verdict::Fenced,
+            }
         } else {
             Verdict::Fenced
         }
@@ -122,8 +136,19 @@ pub(super) enum Verdict {
     Kept,
     /// Another owns the session by now, or the conversation was deleted: nothing was touched.
     Fenced,
+    /// Another owns the session by now, and it had been acknowledged: it was added beside what the other writes.
+    Late,
     /// The database refuses this very content.
     Refused,
+}
+
+/// Where entries come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// Straight from their sessions: nobody was told that they are durable.
+    Session,
+    /// From the spool: they are durable as far as anybody knows, and stay so even if another owns the session by now.
+    Spool,
 }
 
 /// Writes batches.
@@ -140,18 +165,18 @@ impl Pen {
     }
 
     /// Writes all of them in one transaction, or none: an error means that all are to be tried again.
-    pub(super) async fn write(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
-        match self.attempt(entries).await {
-            Err(error) if error.is_about_content() => self.write_singly(entries).await,
+    pub(super) async fn write(&mut self, entries: &[Entry], from: From) -> Result<Vec<Verdict>, Error> {
+        match self.attempt(entries, from).await {
+            Err(error) if error.is_about_content() => self.write_singly(entries, from).await,
             other => other,
         }
     }
 
     /// One by one, to find those that the database refuses.
-    async fn write_singly(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+    async fn write_singly(&mut self, entries: &[Entry], from: From) -> Result<Vec<Verdict>, Error> {
         let mut verdicts = Vec::with_capacity(entries.len());
         for entry in entries {
-            match self.attempt(std::slice::from_ref(entry)).await {
+            match self.attempt(std::slice::from_ref(entry), from).await {
                 Ok(one) => verdicts.extend(one),
                 Err(error) if error.is_about_content() => {
                     tracing::error!(%error, revision = entry.revision, "the database refuses a record");
@@ -163,13 +188,13 @@ impl Pen {
         Ok(verdicts)
     }
 
-    async fn attempt(&mut self, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+    async fn attempt(&mut self, entries: &[Entry], from: From) -> Result<Vec<Verdict>, Error> {
         let timeout = self.store.config.write_timeout();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => within(timeout, self.store.connect()).await??,
         };
-        let written = within(timeout, apply(&mut connection, &self.node, entries)).await;
+        let written = within(timeout, apply(&mut connection, &self.node, entries, from)).await;
         match written {
             Ok(Ok(verdicts)) => {
                 self.connection = Some(connection);
@@ -209,14 +234,14 @@ impl Pen {
     }
 }
 
-async fn apply(connection: &mut Connection, node: &str, entries: &[Entry]) -> Result<Vec<Verdict>, Error> {
+async fn apply(connection: &mut Connection, node: &str, entries: &[Entry], from: From) -> Result<Vec<Verdict>, Error> {
     let mut verdicts = Vec::with_capacity(entries.len());
     match connection {
         Connection::Pg(connection) => {
             let mut transaction = connection.begin().await?;
             let mut fence = HashMap::new();
             for entry in entries {
-                verdicts.push(one!(&mut *transaction, node, entry, &mut fence));
+                verdicts.push(one!(&mut *transaction, node, entry, from, &mut fence));
             }
             transaction.commit().await?;
         }
@@ -225,7 +250,7 @@ async fn apply(connection: &mut Connection, node: &str, entries: &[Entry]) -> Re
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let mut fence = HashMap::new();
             for entry in entries {
-                verdicts.push(one!(&mut *transaction, node, entry, &mut fence));
+                verdicts.push(one!(&mut *transaction, node, entry, from, &mut fence));
             }
             transaction.commit().await?;
         }

@@ -8,6 +8,9 @@ mod caller;
 mod compute;
 mod config;
 mod conversation;
+// Whole processes: once is enough, with everything in them.
+#[cfg(feature = "whisper")]
+mod crashes;
 #[cfg(feature = "whisper")]
 mod deploy;
 #[cfg(feature = "whisper")]

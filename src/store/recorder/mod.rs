@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Store, now_ms,
-    pen::{Pen, Verdict},
+    pen::{From, Pen, Verdict},
     record::Entry,
     spool::{Chunk, Spool},
     thread::{Ended, SpoolThread},
@@ -213,7 +213,7 @@ impl Writer {
                 let Some(Ok(chunk)) = spool.call(Spool::read).await else {
                     return Done::CaughtUp(pen, None, Ok(Vec::new()));
                 };
-                let written = pen.write(&chunk.entries).await;
+                let written = pen.write(&chunk.entries, From::Spool).await;
                 Done::CaughtUp(pen, Some(chunk), written)
             })
         } else {
@@ -237,7 +237,7 @@ impl Writer {
         let Some(mut pen) = self.pen.take() else { return self.put_aside(batch).await };
         self.work = Some(Box::pin(async move {
             let entries: Vec<Entry> = batch.iter().map(|queued| queued.entry.clone()).collect();
-            let written = pen.write(&entries).await;
+            let written = pen.write(&entries, From::Session).await;
             Done::Wrote(pen, batch, written)
         }));
     }
@@ -300,6 +300,13 @@ impl Writer {
                     self.wait();
                     return;
                 };
+                let late = verdicts.iter().filter(|verdict| **verdict == Verdict::Late).count();
+                if late > 0 {
+                    tracing::warn!(
+                        late,
+                        "conversations went on elsewhere before these records were written: they were added"
+                    );
+                }
                 for (entry, verdict) in chunk.entries.iter().zip(verdicts) {
                     settle(&self.spool, entry, verdict).await;
                 }
@@ -361,6 +368,7 @@ async fn settle(spool: &SpoolThread, entry: &Entry, verdict: Verdict) {
     match verdict {
         Verdict::Kept => metrics::records("kept", 1),
         Verdict::Fenced => metrics::records("fenced", 1),
+        Verdict::Late => metrics::records("late", 1),
         Verdict::Refused => {
             metrics::records("refused", 1);
             let entry = entry.clone();

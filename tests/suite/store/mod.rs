@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod migrations;
+mod overtaken;
 mod shared;
 mod shared_faults;
 

@@ -139,7 +139,8 @@ impl Cluster {
         let Some(server) = &self.server else { return };
         // The postmaster first, so that it starts nobody new.
         for pid in std::iter::once(server.id()).chain(children(server.id())) {
-            let _gone_already = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status();
+            let _gone_already =
+                Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).stderr(Stdio::null()).status();
         }
     }
 }
