@@ -19,6 +19,7 @@ pub mod record;
 pub mod recorder;
 mod rows;
 mod spool;
+pub mod statements;
 mod thread;
 pub mod words;
 

@@ -52,6 +52,13 @@ impl Cluster {
         cluster
     }
 
+    /// Adds lines to its configuration file, before it runs.
+    pub(crate) fn set(&self, settings: &str) {
+        let file = self.data().join("postgresql.conf");
+        let lines = fs::read_to_string(&file).unwrap() + "\n" + settings;
+        fs::write(&file, lines).unwrap();
+    }
+
     /// Starts it, or starts it again after a [`Cluster::kill`].
     pub(crate) async fn run(&mut self) {
         assert!(self.server.is_none(), "it runs already");
