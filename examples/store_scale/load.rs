@@ -198,7 +198,9 @@ pub(crate) async fn load(raw: &mut Raw, mut talks: Talks) -> anyhow::Result<()> 
             connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'").await?;
         }
         // A crash costs only this run.
-        Raw::Lite(connection) => drop(connection.execute("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000").await?),
+        Raw::Lite(connection) => {
+            drop(connection.execute("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000").await?)
+        }
     }
     let index = match raw {
         Raw::Pg(connection) => {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use floe::{
     ids::ConversationId,
-    store::{statements, words},
+    store::{Engine, statements, words},
 };
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -22,7 +22,12 @@ enum Bound {
 }
 
 /// The plans of all questions, as text.
-pub(crate) async fn plans(raw: &mut Raw, some: ConversationId, frequent: &str, month: (Uuid, Uuid)) -> anyhow::Result<String> {
+pub(crate) async fn plans(
+    raw: &mut Raw,
+    some: ConversationId,
+    frequent: &str,
+    month: (Uuid, Uuid),
+) -> anyhow::Result<String> {
     let tenant = || Bound::Text(BIG.into());
     let text = |text: &str| Bound::Text(text.into());
     let page = || vec![tenant(), Bound::Id(Uuid::max()), Bound::Id(Uuid::nil()), Bound::Number(21)];
@@ -30,6 +35,7 @@ pub(crate) async fn plans(raw: &mut Raw, some: ConversationId, frequent: &str, m
         bound.extend(more.iter().map(|more| text(more)));
         bound
     };
+    let engine = if matches!(raw, Raw::Pg(_)) { Engine::Postgres } else { Engine::Sqlite };
     let mut all = String::new();
     for (name, by_agent, by_state, filters) in [
         ("list", false, false, &[][..]),
@@ -37,7 +43,7 @@ pub(crate) async fn plans(raw: &mut Raw, some: ConversationId, frequent: &str, m
         ("list, state", false, true, &["lost"][..]),
         ("list, agent and state", true, true, &["booking", "lost"][..]),
     ] {
-        let statement = statements::list(by_agent, by_state);
+        let statement = statements::list(engine, by_agent, by_state);
         all += &plan(raw, name, statement, with(page(), filters), true).await?;
     }
     let id = || Bound::Id(some.uuid());
@@ -65,7 +71,8 @@ pub(crate) async fn plans(raw: &mut Raw, some: ConversationId, frequent: &str, m
             let pieces = query.pieces();
             let bound = with(start(), &pieces.iter().map(String::as_str).collect::<Vec<_>>());
             let name = |stage: &str| format!("search, {name}: {stage}");
-            all += &plan(raw, &name("the newest"), &statements::search_newest_sqlite(pieces.len()), bound, true).await?;
+            all +=
+                &plan(raw, &name("the newest"), &statements::search_newest_sqlite(pieces.len()), bound, true).await?;
             let bound = with(start(), &[&query.fts5()]);
             all += &plan(raw, &name("all"), statements::SEARCH_ALL_SQLITE, bound, true).await?;
         }

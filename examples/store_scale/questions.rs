@@ -53,7 +53,11 @@ impl Bench {
     }
 
     /// Asks a question; it says how many rows came back.
-    async fn ask(&mut self, name: &str, question: impl AsyncFnMut(&mut Dice) -> anyhow::Result<usize>) -> anyhow::Result<()> {
+    async fn ask(
+        &mut self,
+        name: &str,
+        question: impl AsyncFnMut(&mut Dice) -> anyhow::Result<usize>,
+    ) -> anyhow::Result<()> {
         self.take(name, true, question).await
     }
 
@@ -93,22 +97,31 @@ impl Bench {
 }
 
 /// Asks everything of a store; gives back some conversation.
-pub(crate) async fn ask(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: &Talks) -> anyhow::Result<ConversationId> {
+pub(crate) async fn ask(
+    bench: &mut Bench,
+    store: &Store,
+    raw: &mut Raw,
+    talks: &Talks,
+) -> anyhow::Result<ConversationId> {
     let ids = load::ids(raw, BIG).await?;
     let some = |dice: &mut Dice| ConversationId::of_uuid(ids.get(dice.below(ids.len())).copied().unwrap_or_default());
     let now_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_millis())?;
     lists(bench, store, &some, now_ms).await?;
 
-    bench.ask("read: a conversation, its items and receipts", async |dice| {
-        let id = some(dice);
-        store.conversation(BIG, id).await?.context("it is there")?;
-        Ok(store.timeline(id).await?.len() + store.receipts(id).await?.len())
-    }).await?;
+    bench
+        .ask("read: a conversation, its items and receipts", async |dice| {
+            let id = some(dice);
+            store.conversation(BIG, id).await?.context("it is there")?;
+            Ok(store.timeline(id).await?.len() + store.receipts(id).await?.len())
+        })
+        .await?;
     let longest = raw.longest().await?;
-    bench.ask("read: the longest conversation", async |_| {
-        store.conversation(BIG, longest).await?.context("it is there")?;
-        Ok(store.timeline(longest).await?.len() + store.receipts(longest).await?.len())
-    }).await?;
+    bench
+        .ask("read: the longest conversation", async |_| {
+            store.conversation(BIG, longest).await?.context("it is there")?;
+            Ok(store.timeline(longest).await?.len() + store.receipts(longest).await?.len())
+        })
+        .await?;
     searches(bench, store, raw, talks).await?;
     for (name, days) in [("usage: a month", 30), ("usage: 400 days", 400)] {
         let since_ms = now_ms - days * 86_400_000;
@@ -120,19 +133,30 @@ pub(crate) async fn ask(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: 
     let mut scribe = recorder.begin(SessionId::new(), opening);
     let words = talks.words(0..2_000);
     let mut item = 0;
-    bench.take("(write: a turn until it is durable)", false, async |dice| {
-        item += 1;
-        let text: Vec<&str> = (0..15).filter_map(|_| words.get(dice.below(words.len())).map(String::as_str)).collect();
-        let row = ItemRow { item, role: "user".into(), kind: "speech".into(), text: text.join(" "), ..ItemRow::default() };
-        let revision = scribe.put(Change::Item(Box::new(row)))?;
-        let mut progress = scribe.progress();
-        let durable = progress.wait_for(|progress| progress.durable_to >= revision);
-        tokio::time::timeout(Duration::from_secs(10), durable).await.context("it is written")??;
-        Ok(1)
-    }).await?;
+    bench
+        .take("(write: a turn until it is durable)", false, async |dice| {
+            item += 1;
+            let text: Vec<&str> =
+                (0..15).filter_map(|_| words.get(dice.below(words.len())).map(String::as_str)).collect();
+            let row = ItemRow {
+                item,
+                role: "user".into(),
+                kind: "speech".into(),
+                text: text.join(" "),
+                ..ItemRow::default()
+            };
+            let revision = scribe.put(Change::Item(Box::new(row)))?;
+            let mut progress = scribe.progress();
+            let durable = progress.wait_for(|progress| progress.durable_to >= revision);
+            tokio::time::timeout(Duration::from_secs(10), durable).await.context("it is written")??;
+            Ok(1)
+        })
+        .await?;
     drop(scribe);
     running.stop(Duration::from_secs(10)).await;
-    bench.take("(delete: a conversation)", false, async |dice| Ok(usize::from(store.delete(BIG, some(dice)).await?))).await?;
+    bench
+        .take("(delete: a conversation)", false, async |dice| Ok(usize::from(store.delete(BIG, some(dice)).await?)))
+        .await?;
     Ok(longest)
 }
 
@@ -163,16 +187,20 @@ async fn lists(
         bench.ask(name, async |_| Ok(store.conversations(BIG, &filter).await?.conversations.len())).await?;
     }
     bench.ask("list: small tenant", async |_| Ok(store.conversations(SMALL, &page).await?.conversations.len())).await?;
-    bench.ask("list: a page deep inside", async |dice| {
-        let filter = Filter { after: Some(some(dice)), ..page.clone() };
-        Ok(store.conversations(BIG, &filter).await?.conversations.len())
-    }).await?;
-    bench.ask("list: agent, state and a month, deep inside", async |dice| {
-        let until_ms = now_ms - i64::try_from(dice.below(300))? * 86_400_000;
-        let since_ms = Some(until_ms - 30 * 86_400_000);
-        let filter = Filter { since_ms, until_ms: Some(until_ms), ..by("support", "lost") };
-        Ok(store.conversations(BIG, &filter).await?.conversations.len())
-    }).await
+    bench
+        .ask("list: a page deep inside", async |dice| {
+            let filter = Filter { after: Some(some(dice)), ..page.clone() };
+            Ok(store.conversations(BIG, &filter).await?.conversations.len())
+        })
+        .await?;
+    bench
+        .ask("list: agent, state and a month, deep inside", async |dice| {
+            let until_ms = now_ms - i64::try_from(dice.below(300))? * 86_400_000;
+            let since_ms = Some(until_ms - 30 * 86_400_000);
+            let filter = Filter { since_ms, until_ms: Some(until_ms), ..by("support", "lost") };
+            Ok(store.conversations(BIG, &filter).await?.conversations.len())
+        })
+        .await
 }
 
 async fn searches(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: &Talks) -> anyhow::Result<()> {
@@ -200,19 +228,25 @@ async fn searches(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: &Talks
         ("search: small tenant, a middling word", SMALL, false, &[middling]),
         ("search: small tenant, a rare word", SMALL, false, &[rare]),
     ] {
-        bench.ask(name, async |dice| {
-            let words: Vec<String> = words.iter().map(|words| pick(words, dice)).collect();
-            of(tenant, dice, words.join(" "), deep).await
-        }).await?;
+        bench
+            .ask(name, async |dice| {
+                let words: Vec<String> = words.iter().map(|words| pick(words, dice)).collect();
+                of(tenant, dice, words.join(" "), deep).await
+            })
+            .await?;
     }
-    bench.ask("search: two letters a word begins with", async |dice| {
-        let word: String = pick(talks.words(0..20_000), dice).chars().take(2).collect();
-        of(BIG, dice, word, false).await
-    }).await?;
-    bench.ask("search: four letters a word begins with", async |dice| {
-        let word: String = pick(talks.words(0..20_000), dice).chars().take(4).collect();
-        of(BIG, dice, word, false).await
-    }).await?;
+    bench
+        .ask("search: two letters a word begins with", async |dice| {
+            let word: String = pick(talks.words(0..20_000), dice).chars().take(2).collect();
+            of(BIG, dice, word, false).await
+        })
+        .await?;
+    bench
+        .ask("search: four letters a word begins with", async |dice| {
+            let word: String = pick(talks.words(0..20_000), dice).chars().take(4).collect();
+            of(BIG, dice, word, false).await
+        })
+        .await?;
     let apart = APART.join(" ");
     for (name, tenant, words) in [
         ("search: a word that a dozen items have", BIG, RARE),
@@ -227,7 +261,12 @@ async fn searches(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: &Talks
 }
 
 /// The same through the API, socket and JSON included.
-pub(crate) async fn over_http(bench: &mut Bench, store: &Config, long: ConversationId, talks: &Talks) -> anyhow::Result<()> {
+pub(crate) async fn over_http(
+    bench: &mut Bench,
+    store: &Config,
+    long: ConversationId,
+    talks: &Talks,
+) -> anyhow::Result<()> {
     let mut config = config::Config::default();
     config.store = store.clone();
     let server = Server::start(config, engines(&[], rhythm(1, 1, 1))).await;
@@ -242,16 +281,24 @@ pub(crate) async fn over_http(bench: &mut Bench, store: &Config, long: Conversat
     bench.ask("HTTP: list", async |_| Ok(rows(&get("/api/v1/conversations".into()).await?))).await?;
     let (frequent, middling) = (talks.words(0..30), talks.words(100..2_000));
     for (name, words) in [("HTTP: search, a frequent word", frequent), ("HTTP: search, a middling word", middling)] {
-        bench.ask(name, async |dice| {
-            let word = words.get(dice.below(words.len())).context("a word")?;
-            Ok(rows(&get(format!("/api/v1/search?q={word}")).await?))
-        }).await?;
+        bench
+            .ask(name, async |dice| {
+                let word = words.get(dice.below(words.len())).context("a word")?;
+                Ok(rows(&get(format!("/api/v1/search?q={word}")).await?))
+            })
+            .await?;
     }
-    bench.ask("HTTP: read, the longest conversation", async |_| {
-        let answer = get(format!("/api/v1/conversations/{long}")).await?;
-        Ok(answer["items"].as_array().map_or(0, Vec::len))
-    }).await?;
-    bench.ask("HTTP: usage, a month", async |_| Ok(get("/api/v1/usage".into()).await?["days"].as_array().map_or(0, Vec::len))).await?;
+    bench
+        .ask("HTTP: read, the longest conversation", async |_| {
+            let answer = get(format!("/api/v1/conversations/{long}")).await?;
+            Ok(answer["items"].as_array().map_or(0, Vec::len))
+        })
+        .await?;
+    bench
+        .ask("HTTP: usage, a month", async |_| {
+            Ok(get("/api/v1/usage".into()).await?["days"].as_array().map_or(0, Vec::len))
+        })
+        .await?;
     server.ask_to_stop();
     server.stopped().await;
     Ok(())

@@ -201,7 +201,14 @@ impl Talks {
                 let (call, arguments) = (Some(response), Some(r#"{"city":"Bristol"}"#.to_owned()));
                 let tool = || ItemRow { role: "tool".into(), call, response: Some(response), ..row(0) };
                 let named = Some("look_up".to_owned());
-                rows.push(ItemRow { item: item + 1, position: 0.0, kind: "tool_call".into(), tool: named, arguments, ..tool() });
+                rows.push(ItemRow {
+                    item: item + 1,
+                    position: 0.0,
+                    kind: "tool_call".into(),
+                    tool: named,
+                    arguments,
+                    ..tool()
+                });
                 let text = r#"{"found":3}"#.into();
                 rows.push(ItemRow { item: item + 2, position: 0.0, kind: "tool_output".into(), text, ..tool() });
                 item += 2;
@@ -271,15 +278,17 @@ fn row(item: i64) -> ItemRow {
 
 /// The commonest words of English, and after them words that nobody uses.
 fn vocabulary() -> Vec<String> {
-    let (heads, tails) = (["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "st", "tr"], ["a", "e", "i", "o", "u", "an", "er", "il", "on", "us"]);
+    let (heads, tails) = (
+        ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "st", "tr"],
+        ["a", "e", "i", "o", "u", "an", "er", "il", "on", "us"],
+    );
     let mut dice = Dice(11);
     let mut words: Vec<String> = COMMON.split_whitespace().map(str::to_owned).collect();
     let mut known: std::collections::HashSet<String> = words.iter().cloned().collect();
     while words.len() < WORDS {
         let syllables = 2 + dice.below(3);
-        let word: String = (0..syllables)
-            .map(|_| [heads[dice.below(heads.len())], tails[dice.below(tails.len())]].concat())
-            .collect();
+        let word: String =
+            (0..syllables).map(|_| [heads[dice.below(heads.len())], tails[dice.below(tails.len())]].concat()).collect();
         if known.insert(word.clone()) {
             words.push(word);
         }

@@ -78,9 +78,11 @@ CREATE INDEX items_by_tenant ON items (tenant_id, number);
 
 -- Serves the search for the other words. External content: the words themselves lie in `items`, and the triggers keep both
 -- together. Floe has cut them: to this tokenizer everything between two blanks is one word. Which item holds a word is
--- all that is asked, so neither places nor lengths are kept.
+-- all that is asked, so neither places nor lengths are kept. The last word may be a beginning: those of up to four letters
+-- are kept as words of their own, or a search for `stars t` would first collect everything that begins with t.
 CREATE VIRTUAL TABLE items_by_words USING fts5 (
-    lexemes, content = 'items', content_rowid = 'number', detail = none, columnsize = 0, tokenize = "ascii tokenchars '@'"
+    lexemes, content = 'items', content_rowid = 'number', detail = none, columnsize = 0, prefix = '1 2 3 4',
+    tokenize = "ascii tokenchars '@'"
 );
 
 CREATE TRIGGER items_added AFTER INSERT ON items BEGIN

@@ -13,6 +13,7 @@ use super::{
     db::{Connection, either, within},
     now_ms,
     record::{Change, Entry},
+    statements::MARK_LOST,
     words,
 };
 
@@ -262,6 +263,3 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoc
 
 const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
      WHERE id = $1 AND state <> 'ended'";
-
-const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
-     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";

@@ -65,7 +65,7 @@ impl Store {
         let below =
             filter.until_ms.map_or(Uuid::max(), first_at).min(filter.after.map_or(Uuid::max(), ConversationId::uuid));
         let from = filter.since_ms.map_or(Uuid::nil(), first_at);
-        let statement = statements::list(filter.agent.is_some(), filter.state.is_some());
+        let statement = statements::list(self.config.chosen(), filter.agent.is_some(), filter.state.is_some());
         let mut conversations: Vec<Conversation> = ask!(self, pool => {
             let mut asked = sqlx::query_as(statement).bind(tenant).bind(below).bind(from).bind(i64::from(filter.limit) + 1);
             for only in [&filter.agent, &filter.state].into_iter().flatten() {
@@ -120,7 +120,8 @@ impl Store {
         let asking = async {
             match &self.db {
                 Db::Pg(pool) => {
-                    let asked = sqlx::query_as(statements::SEARCH_NEWEST_POSTGRES).bind(tenant).bind(below).bind(wanted);
+                    let asked =
+                        sqlx::query_as(statements::SEARCH_NEWEST_POSTGRES).bind(tenant).bind(below).bind(wanted);
                     asked.bind(query.tsquery()).fetch_all(pool).await
                 }
                 Db::Lite(pool) => {

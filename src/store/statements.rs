@@ -3,24 +3,34 @@
 //!
 //! Parameters are the same everywhere: `$1` the tenant, or the conversation where only that is asked for.
 
+use super::Engine;
+
 /// The list: `$2` and `$3` ids between which they lie, `$4` how many, then the filters. A statement per set of filters:
-/// SQLite makes its plan before it knows which of them are empty.
-pub const fn list(by_agent: bool, by_state: bool) -> &'static str {
+/// SQLite makes its plan before it knows which of them are empty. It also has to be told which index: without statistics
+/// it takes the tenant's, and looks through all conversations for those of an agent that has few.
+pub const fn list(engine: Engine, by_agent: bool, by_state: bool) -> &'static str {
     macro_rules! list {
-        ($filters:literal) => {
+        ($index:literal, $filters:literal) => {
             concat!(
                 "SELECT id, session_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, ",
-                "audio_in_ms, audio_out_ms FROM conversations WHERE tenant_id = $1 AND id < $2 AND id >= $3",
+                "audio_in_ms, audio_out_ms FROM conversations",
+                $index,
+                " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
                 $filters,
                 " ORDER BY id DESC LIMIT $4"
             )
         };
     }
-    match (by_agent, by_state) {
-        (false, false) => list!(""),
-        (true, false) => list!(" AND agent = $5"),
-        (false, true) => list!(" AND state = $5"),
-        (true, true) => list!(" AND agent = $5 AND state = $6"),
+    match (engine, by_agent, by_state) {
+        (_, false, false) => list!("", ""),
+        (Engine::Sqlite, true, false) => list!(" INDEXED BY conversations_by_agent", " AND agent = $5"),
+        (Engine::Sqlite, false, true) => list!(" INDEXED BY conversations_by_state", " AND state = $5"),
+        (Engine::Sqlite, true, true) => {
+            list!(" INDEXED BY conversations_by_agent_and_state", " AND agent = $5 AND state = $6")
+        }
+        (_, true, false) => list!("", " AND agent = $5"),
+        (_, false, true) => list!("", " AND state = $5"),
+        (_, true, true) => list!("", " AND agent = $5 AND state = $6"),
     }
 }
 
@@ -114,3 +124,7 @@ pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id 
 /// Takes a session (`$1`) over for a node (`$2`) at a time (`$3`).
 pub const CLAIM: &str =
     "UPDATE sessions SET epoch = epoch + 1, node = $2, written_at_ms = $3 WHERE id = $1 RETURNING epoch";
+
+/// Marks the conversations of a node (`$1`) lost that it left live before a time (`$2`).
+pub const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
+     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";

@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod migrations;
+mod plans;
 
 use std::time::Duration;
 
