@@ -199,7 +199,7 @@ pub(crate) async fn load(raw: &mut Raw, mut talks: Talks) -> anyhow::Result<()> 
         }
         // A crash costs only this run.
         Raw::Lite(connection) => {
-            drop(connection.execute("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000").await?)
+            connection.execute("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000").await.map(drop)?
         }
     }
     let index = match raw {

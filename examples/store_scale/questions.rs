@@ -267,8 +267,7 @@ pub(crate) async fn over_http(
     long: ConversationId,
     talks: &Talks,
 ) -> anyhow::Result<()> {
-    let mut config = config::Config::default();
-    config.store = store.clone();
+    let config = config::Config { store: store.clone(), ..config::Config::default() };
     let server = Server::start(config, engines(&[], rhythm(1, 1, 1))).await;
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;

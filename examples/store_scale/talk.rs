@@ -126,7 +126,7 @@ impl Talks {
     /// The known words that an item has.
     fn extra(&mut self, tenant: &str, began_ms: i64) -> Vec<&'static str> {
         let days_ago = (self.end_ms - began_ms) / DAY_MS;
-        let apart = APART[usize::from(self.made % 2 == 0)];
+        let apart = APART[usize::from(self.made.is_multiple_of(2))];
         let chances = [
             (RARE, 0.000_01),
             (apart, 0.05),
@@ -244,7 +244,7 @@ impl Talks {
         let left = self.conversations - self.made;
         match self.dice.below(100) {
             // A few go on.
-            _ if left <= 40 && left % 4 == 0 => {}
+            _ if left <= 40 && left.is_multiple_of(4) => {}
             0..=1 => changes.push((began_ms + media_ms, Change::Closed(ending(true, "server_lost")))),
             _ => changes.push((began_ms + media_ms, Change::Closed(ending(false, "client_ended")))),
         }
