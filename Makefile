@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-api lint fmt deny bench model model-eval model-test setup setup-test clean
+.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-api lint fmt deny bench bench-store model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -89,6 +89,9 @@ deny: ## Licences, banned crates, sources
 
 bench: setup ## Criterion benches of the hot path
 	$(CARGO) bench
+
+bench-store: setup setup-test ## A million turns on SQLite and Postgres: is every list, search and read quick? ARGS="--turns 100000"
+	$(CARGO) run --release --example store_scale -- $(ARGS)
 
 # The bundled speech model. Where data and checkpoints lie, and how long it is trained:
 MODEL_WORK ?= $(CURDIR)/target/model

@@ -22,7 +22,10 @@ CREATE TABLE conversations (
     started_at_ms INTEGER NOT NULL,
     ended_at_ms   INTEGER,
     audio_in_ms   INTEGER NOT NULL DEFAULT 0,
-    audio_out_ms  INTEGER NOT NULL DEFAULT 0
+    audio_out_ms  INTEGER NOT NULL DEFAULT 0,
+    replies       INTEGER NOT NULL DEFAULT 0,
+    input_tokens  INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- Serves the list and the usage figures: one tenant, newest first, by time range.
@@ -31,13 +34,20 @@ CREATE INDEX conversations_by_tenant ON conversations (tenant_id, id);
 -- Serves the list of one agent's conversations.
 CREATE INDEX conversations_by_agent ON conversations (tenant_id, agent, id);
 
--- Serves the list of what is live, and finding what a dead server left behind.
+-- Serves the list of what is in one state.
+CREATE INDEX conversations_by_state ON conversations (tenant_id, state, id);
+
+-- Serves the list of one agent's conversations in one state.
+CREATE INDEX conversations_by_agent_and_state ON conversations (tenant_id, agent, state, id);
+
+-- Serves finding what a dead server left behind.
 CREATE INDEX conversations_live ON conversations (session_id) WHERE state = 'live';
 
 CREATE TABLE items (
     -- The rowid; AUTOINCREMENT, so that no number is given out twice: it is the cursor of search results.
     number          INTEGER PRIMARY KEY AUTOINCREMENT,
     conversation_id BLOB    NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    tenant_id       TEXT    NOT NULL,
     item            INTEGER NOT NULL,
     epoch           INTEGER NOT NULL,
     revision        INTEGER NOT NULL,
@@ -57,29 +67,35 @@ CREATE TABLE items (
     failed          INTEGER NOT NULL DEFAULT 0,
     recorded_at_ms  INTEGER NOT NULL,
     words           TEXT    NOT NULL DEFAULT '',
-    -- Serves exactly-once writing.
+    -- The words, and one that names the tenant.
+    lexemes         TEXT    GENERATED ALWAYS AS (words || ' @' || hex(tenant_id)) VIRTUAL,
+    -- Serves exactly-once writing, the timeline (a conversation's items are few: sorted when read), and deleting.
     UNIQUE (conversation_id, item)
 ) STRICT;
 
--- Serves the timeline.
-CREATE INDEX items_in_order ON items (conversation_id, position, item);
+-- Serves the search for frequent words: a tenant's newest items are looked through one by one.
+CREATE INDEX items_by_tenant ON items (tenant_id, number);
 
--- Serves the search for words. External content: the words themselves lie in `items`, and the triggers keep both together.
+-- Serves the search for the other words. External content: the words themselves lie in `items`, and the triggers keep both
+-- together. Floe has cut them: to this tokenizer everything between two blanks is one word. Which item holds a word is
+-- all that is asked, so neither places nor lengths are kept. The last word may be a beginning: those of up to four letters
+-- are kept as words of their own, or a search for `stars t` would first collect everything that begins with t.
 CREATE VIRTUAL TABLE items_by_words USING fts5 (
-    words, content = 'items', content_rowid = 'number', tokenize = "unicode61 remove_diacritics 0"
+    lexemes, content = 'items', content_rowid = 'number', detail = none, columnsize = 0, prefix = '1 2 3 4',
+    tokenize = "ascii tokenchars '@'"
 );
 
 CREATE TRIGGER items_added AFTER INSERT ON items BEGIN
-    INSERT INTO items_by_words (rowid, words) VALUES (new.number, new.words);
+    INSERT INTO items_by_words (rowid, lexemes) VALUES (new.number, new.lexemes);
 END;
 
 CREATE TRIGGER items_changed AFTER UPDATE OF words ON items BEGIN
-    INSERT INTO items_by_words (items_by_words, rowid, words) VALUES ('delete', old.number, old.words);
-    INSERT INTO items_by_words (rowid, words) VALUES (new.number, new.words);
+    INSERT INTO items_by_words (items_by_words, rowid, lexemes) VALUES ('delete', old.number, old.lexemes);
+    INSERT INTO items_by_words (rowid, lexemes) VALUES (new.number, new.lexemes);
 END;
 
 CREATE TRIGGER items_removed AFTER DELETE ON items BEGIN
-    INSERT INTO items_by_words (items_by_words, rowid, words) VALUES ('delete', old.number, old.words);
+    INSERT INTO items_by_words (items_by_words, rowid, lexemes) VALUES ('delete', old.number, old.lexemes);
 END;
 
 CREATE TABLE receipts (
@@ -98,9 +114,15 @@ CREATE TABLE receipts (
     input_tokens    INTEGER NOT NULL,
     output_tokens   INTEGER NOT NULL,
     recorded_at_ms  INTEGER NOT NULL,
-    -- Serves exactly-once writing, the timeline and the usage figures.
+    -- Serves exactly-once writing, the receipts of a conversation, and deleting.
     PRIMARY KEY (conversation_id, response)
 ) STRICT, WITHOUT ROWID;
+
+-- Sums up what a conversation cost.
+CREATE TRIGGER receipts_added AFTER INSERT ON receipts BEGIN
+    UPDATE conversations SET replies = replies + 1, input_tokens = input_tokens + new.input_tokens,
+        output_tokens = output_tokens + new.output_tokens WHERE id = new.conversation_id;
+END;
 
 -- Whoever deletes a conversation also takes the right to write from its session.
 CREATE TRIGGER conversations_deleted AFTER DELETE ON conversations BEGIN

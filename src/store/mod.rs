@@ -21,6 +21,7 @@ pub mod recorder;
 mod rows;
 pub mod shared;
 mod spool;
+pub mod statements;
 mod thread;
 pub mod words;
 

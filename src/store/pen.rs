@@ -13,6 +13,7 @@ use super::{
     db::{Connection, either, within},
     late, now_ms,
     record::{Change, Entry},
+    statements::MARK_LOST,
     words,
 };
 
@@ -268,8 +269,10 @@ const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_i
      ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL";
 
 const PUT_ITEM: &str = "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, written, language, \
-         start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words, \
+         tenant_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+         (SELECT tenant_id FROM conversations WHERE id = $1)) \
      ON CONFLICT (conversation_id, item) DO UPDATE SET epoch = excluded.epoch, revision = excluded.revision, \
          position = excluded.position, role = excluded.role, kind = excluded.kind, text = excluded.text, \
          written = excluded.written, language = excluded.language, start_ms = excluded.start_ms, end_ms = excluded.end_ms, \
@@ -285,6 +288,3 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoc
 
 const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
      WHERE id = $1 AND state <> 'ended'";
-
-const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
-     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";

@@ -11,6 +11,7 @@ use super::{
     db::{Db, either, within},
     now_ms,
     rows::{Conversation, Hit, Item, Receipt, Usage},
+    statements::{self, CLAIM, DELETE, ONE, RECEIPTS, TIMELINE, USAGE},
     words::Query,
 };
 use crate::ids::{ConversationId, SessionId};
@@ -64,16 +65,13 @@ impl Store {
         let below =
             filter.until_ms.map_or(Uuid::max(), first_at).min(filter.after.map_or(Uuid::max(), ConversationId::uuid));
         let from = filter.since_ms.map_or(Uuid::nil(), first_at);
+        let statement = statements::list(self.config.chosen(), filter.agent.is_some(), filter.state.is_some());
         let mut conversations: Vec<Conversation> = ask!(self, pool => {
-            sqlx::query_as(LIST)
-                .bind(tenant)
-                .bind(below)
-                .bind(from)
-                .bind(&filter.agent)
-                .bind(&filter.state)
-                .bind(i64::from(filter.limit) + 1)
-                .fetch_all(pool)
-                .await
+            let mut asked = sqlx::query_as(statement).bind(tenant).bind(below).bind(from).bind(i64::from(filter.limit) + 1);
+            for only in [&filter.agent, &filter.state].into_iter().flatten() {
+                asked = asked.bind(only);
+            }
+            asked.fetch_all(pool).await
         });
         let has_more = conversations.len() > filter.limit as usize;
         conversations.truncate(filter.limit as usize);
@@ -95,7 +93,8 @@ impl Store {
         Ok(ask!(self, pool => sqlx::query_as(RECEIPTS).bind(id.uuid()).fetch_all(pool).await))
     }
 
-    /// Where these words were said, newest first, from below a number on.
+    /// Where these words were said, newest first, from below a number on. Looks through the newest items first: no index
+    /// of words knows the newest of a million hits without counting them all.
     pub async fn search(
         &self,
         tenant: &str,
@@ -103,22 +102,52 @@ impl Store {
         below: Option<i64>,
         limit: u32,
     ) -> Result<SearchPage, Error> {
-        let (statement, words) = match self.db {
-            Db::Pg(_) => (SEARCH_POSTGRES, query.tsquery()),
-            Db::Lite(_) => (SEARCH_SQLITE, query.fts5()),
-        };
-        let mut hits: Vec<Hit> = ask!(self, pool => {
-            sqlx::query_as(statement)
-                .bind(&words)
-                .bind(below.unwrap_or(i64::MAX))
-                .bind(tenant)
-                .bind(i64::from(limit) + 1)
-                .fetch_all(pool)
-                .await
-        });
+        let below = below.unwrap_or(i64::MAX);
+        let wanted = i64::from(limit) + 1;
+        let mut hits = self.search_newest(tenant, query, below, wanted).await?;
+        if hits.len() <= limit as usize {
+            // Its words are rare, at least lately: the index of words finds all of them at once.
+            hits = self.search_all(tenant, query, below, wanted).await?;
+        }
         let has_more = hits.len() > limit as usize;
         hits.truncate(limit as usize);
         Ok(SearchPage { hits, has_more })
+    }
+
+    /// Looks through a tenant's newest items.
+    async fn search_newest(&self, tenant: &str, query: &Query, below: i64, wanted: i64) -> Result<Vec<Hit>, Error> {
+        let timeout = Duration::from_millis(self.config.statement_timeout_ms);
+        let asking = async {
+            match &self.db {
+                Db::Pg(pool) => {
+                    let asked =
+                        sqlx::query_as(statements::SEARCH_NEWEST_POSTGRES).bind(tenant).bind(below).bind(wanted);
+                    asked.bind(query.tsquery()).fetch_all(pool).await
+                }
+                Db::Lite(pool) => {
+                    let pieces = query.pieces();
+                    // Made of our own words: what is looked for is bound.
+                    let statement = sqlx::AssertSqlSafe(statements::search_newest_sqlite(pieces.len()));
+                    let mut asked = sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted);
+                    for piece in pieces {
+                        asked = asked.bind(piece);
+                    }
+                    asked.fetch_all(pool).await
+                }
+            }
+        };
+        Ok(within(timeout, asking).await??)
+    }
+
+    /// Asks the index of words.
+    async fn search_all(&self, tenant: &str, query: &Query, below: i64, wanted: i64) -> Result<Vec<Hit>, Error> {
+        let (statement, words) = match self.db {
+            Db::Pg(_) => (statements::SEARCH_ALL_POSTGRES, query.tsquery()),
+            Db::Lite(_) => (statements::SEARCH_ALL_SQLITE, query.fts5()),
+        };
+        Ok(ask!(self, pool => {
+            sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted).bind(&words).fetch_all(pool).await
+        }))
     }
 
     /// What a tenant used per day (UTC), oldest first. Days without anything are not there.
@@ -151,49 +180,3 @@ fn first_at(ms: i64) -> Uuid {
     let ms = u128::try_from(ms.clamp(0, (1 << 48) - 1)).unwrap_or_default();
     Uuid::from_u128(ms << 80)
 }
-
-const LIST: &str = "SELECT id, session_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
-     FROM conversations \
-     WHERE tenant_id = $1 AND id < $2 AND id >= $3 AND (CAST($4 AS TEXT) IS NULL OR agent = $4) \
-         AND (CAST($5 AS TEXT) IS NULL OR state = $5) \
-     ORDER BY id DESC LIMIT $6";
-
-const ONE: &str = "SELECT id, session_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
-     FROM conversations WHERE tenant_id = $1 AND id = $2";
-
-const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
-         tool, arguments, failed, recorded_at_ms, revision \
-     FROM items WHERE conversation_id = $1 AND kind <> 'deleted' ORDER BY position, item";
-
-const RECEIPTS: &str = "SELECT response, turn, status, reason, endpoint_ms, transcript_ms, first_text_ms, first_audio_ms, \
-         first_sent_ms, input_tokens, output_tokens \
-     FROM receipts WHERE conversation_id = $1 ORDER BY response";
-
-const SEARCH_POSTGRES: &str = "SELECT i.number, i.conversation_id, c.started_at_ms, i.item, i.role, i.text, i.start_ms \
-     FROM items i JOIN conversations c ON c.id = i.conversation_id \
-     WHERE i.lexemes @@ CAST($1 AS tsquery) AND i.number < $2 AND c.tenant_id = $3 \
-     ORDER BY i.number DESC LIMIT $4";
-
-const SEARCH_SQLITE: &str = "SELECT i.number, i.conversation_id, c.started_at_ms, i.item, i.role, i.text, i.start_ms \
-     FROM items_by_words w CROSS JOIN items i ON i.number = w.rowid CROSS JOIN conversations c ON c.id = i.conversation_id \
-     WHERE items_by_words MATCH $1 AND w.rowid < $2 AND c.tenant_id = $3 \
-     ORDER BY w.rowid DESC LIMIT $4";
-
-const USAGE: &str = "SELECT c.started_at_ms / 86400000 AS day, CAST(COUNT(*) AS BIGINT) AS conversations, \
-         CAST(SUM(c.audio_in_ms) AS BIGINT) AS audio_in_ms, CAST(SUM(c.audio_out_ms) AS BIGINT) AS audio_out_ms, \
-         CAST(COALESCE(SUM(r.replies), 0) AS BIGINT) AS replies, \
-         CAST(COALESCE(SUM(r.input_tokens), 0) AS BIGINT) AS input_tokens, \
-         CAST(COALESCE(SUM(r.output_tokens), 0) AS BIGINT) AS output_tokens \
-     FROM conversations c LEFT JOIN ( \
-         SELECT conversation_id, COUNT(*) AS replies, SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens \
-         FROM receipts WHERE conversation_id >= $2 AND conversation_id < $3 GROUP BY conversation_id \
-     ) r ON r.conversation_id = c.id \
-     WHERE c.tenant_id = $1 AND c.id >= $2 AND c.id < $3 \
-     GROUP BY c.started_at_ms / 86400000 ORDER BY day";
-
-const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
-
-const CLAIM: &str =
-    "UPDATE sessions SET epoch = epoch + 1, node = $2, written_at_ms = $3 WHERE id = $1 RETURNING epoch";

@@ -27,15 +27,24 @@ impl Query {
     }
 
     /// In the words of SQLite's FTS5. Words hold letters and digits only, so nothing in them needs escaping.
-    pub(super) fn fts5(&self) -> String {
+    pub fn fts5(&self) -> String {
         let words: Vec<String> = self.0.iter().map(|word| format!("\"{word}\"")).collect();
         format!("{}*", words.join(" "))
     }
 
     /// In the words of Postgres' `tsquery`.
-    pub(super) fn tsquery(&self) -> String {
+    pub fn tsquery(&self) -> String {
         let words: Vec<String> = self.0.iter().map(|word| format!("'{word}'")).collect();
         format!("{}:*", words.join(" & "))
+    }
+
+    /// As pieces of an item's words with a blank before and after each: all of them are in it, or it is no hit.
+    pub fn pieces(&self) -> Vec<String> {
+        let mut pieces: Vec<String> = self.0.iter().map(|word| format!(" {word} ")).collect();
+        if let Some(last) = pieces.last_mut() {
+            last.pop();
+        }
+        pieces
     }
 
     fn is_hit(&self, word: &str) -> bool {
@@ -128,6 +137,7 @@ mod tests {
         let query = Query::parse("it's \"OR\" 1=1); DROP").unwrap();
         assert_eq!(query.fts5(), "\"it\" \"s\" \"or\" \"1\" \"1\" \"drop\"*");
         assert_eq!(query.tsquery(), "'it' & 's' & 'or' & '1' & '1' & 'drop':*");
+        assert_eq!(query.pieces(), [" it ", " s ", " or ", " 1 ", " 1 ", " drop"]);
         assert_eq!(Query::parse("?!"), None);
     }
 

@@ -243,8 +243,8 @@ mod tests {
     macro_rules! copy {
         ($item:literal, $epoch:literal, $position:literal, $text:literal) => {
             concat!(
-                "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, recorded_at_ms) \
-                 SELECT conversation_id, ", $item, ", ", $epoch, ", 9, ", $position, ", role, kind, ", $text, ", \
+                "INSERT INTO items (conversation_id, tenant_id, item, epoch, revision, position, role, kind, text, recorded_at_ms) \
+                 SELECT conversation_id, tenant_id, ", $item, ", ", $epoch, ", 9, ", $position, ", role, kind, ", $text, ", \
                  recorded_at_ms FROM items WHERE item = 2"
             )
         };

@@ -264,6 +264,9 @@ async fn words_are_found_and_marked(config: Config) {
     let find = async |words: &str| {
         let query = Query::parse(words).unwrap();
         let page = kept.store.search("default", &query, None, 10).await.unwrap();
+        // A full page is found by looking, one that is not by the index: both must see the same words.
+        let any = kept.store.search("default", &query, None, 0).await.unwrap();
+        assert_eq!(any.has_more, !page.hits.is_empty(), "{words}");
         page.hits.iter().map(|hit| hit.item).collect::<Vec<_>>()
     };
     assert_eq!(find("train").await, [3, 1], "newest first, and beginnings of words");
@@ -279,6 +282,7 @@ async fn words_are_found_and_marked(config: Config) {
     assert_eq!(find("3.14").await, [4]);
     assert_eq!(find("\" OR 1=1 -- '").await, [0; 0]);
     assert_eq!(find("quoted or").await, [4]);
+    assert_eq!(find("default").await, [0; 0], "whose it is is no word of it");
 
     let query = Query::parse("train").unwrap();
     let first = kept.store.search("default", &query, None, 1).await.unwrap();

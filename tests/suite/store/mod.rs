@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod migrations;
 mod overtaken;
+mod plans;
 mod shared;
 mod shared_faults;
 

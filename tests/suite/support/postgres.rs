@@ -49,7 +49,16 @@ impl Cluster {
             .status()
             .unwrap();
         assert!(made.success(), "initdb ends with {made}");
+        // What tests do to it on purpose is no news.
+        cluster.set("log_min_messages = fatal\n");
         cluster
+    }
+
+    /// Adds lines to its configuration file, before it runs.
+    pub(crate) fn set(&self, settings: &str) {
+        let file = self.data().join("postgresql.conf");
+        let lines = fs::read_to_string(&file).unwrap() + "\n" + settings;
+        fs::write(&file, lines).unwrap();
     }
 
     /// Starts it, or starts it again after a [`Cluster::kill`].

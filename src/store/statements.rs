@@ -1,0 +1,134 @@
+//! The questions, as SQL: one statement each. Which index serves which stands in the migrations, what each costs in
+//! docs/operations.md; public so that anybody can ask a database how it would answer (`make bench-store`).
+//!
+//! Parameters are the same everywhere: `$1` the tenant, or the conversation where only that is asked for.
+
+use super::Engine;
+
+/// The list: `$2` and `$3` ids between which they lie, `$4` how many, then the filters. A statement per set of filters:
+/// SQLite makes its plan before it knows which of them are empty. It also has to be told which index: without statistics
+/// it takes the tenant's, and looks through all conversations for those of an agent that has few.
+pub const fn list(engine: Engine, by_agent: bool, by_state: bool) -> &'static str {
+    macro_rules! list {
+        ($index:literal, $filters:literal) => {
+            concat!(
+                "SELECT id, session_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, ",
+                "audio_in_ms, audio_out_ms FROM conversations",
+                $index,
+                " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
+                $filters,
+                " ORDER BY id DESC LIMIT $4"
+            )
+        };
+    }
+    match (engine, by_agent, by_state) {
+        (_, false, false) => list!("", ""),
+        (Engine::Sqlite, true, false) => list!(" INDEXED BY conversations_by_agent", " AND agent = $5"),
+        (Engine::Sqlite, false, true) => list!(" INDEXED BY conversations_by_state", " AND state = $5"),
+        (Engine::Sqlite, true, true) => {
+            list!(" INDEXED BY conversations_by_agent_and_state", " AND agent = $5 AND state = $6")
+        }
+        (_, true, false) => list!("", " AND agent = $5"),
+        (_, false, true) => list!("", " AND state = $5"),
+        (_, true, true) => list!("", " AND agent = $5 AND state = $6"),
+    }
+}
+
+/// One conversation, `$2` its id.
+pub const ONE: &str = "SELECT id, session_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
+         audio_in_ms, audio_out_ms \
+     FROM conversations WHERE tenant_id = $1 AND id = $2";
+
+/// A conversation's items.
+pub const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
+         tool, arguments, failed, recorded_at_ms, revision \
+     FROM items WHERE conversation_id = $1 AND kind <> 'deleted' ORDER BY position, item";
+
+/// A conversation's receipts.
+pub const RECEIPTS: &str = "SELECT response, turn, status, reason, endpoint_ms, transcript_ms, first_text_ms, first_audio_ms, \
+         first_sent_ms, input_tokens, output_tokens \
+     FROM receipts WHERE conversation_id = $1 ORDER BY response";
+
+/// What is told of a hit. When its conversation began is looked up for those that are told, and for no others.
+macro_rules! hits {
+    ($($found:tt)+) => {
+        concat!(
+            "SELECT f.number, f.conversation_id, \
+             (SELECT c.started_at_ms FROM conversations c WHERE c.id = f.conversation_id) AS started_at_ms, \
+             f.item, f.role, f.text, f.start_ms FROM (",
+            $($found)+,
+            ") f ORDER BY f.number DESC"
+        )
+    };
+}
+
+/// How many of a tenant's items a search looks through before it asks the index of words. A word that is in one of 600 items
+/// (in one of 200 with SQLite) fills a page within them; a rarer one has so few hits that all can be sorted. Postgres reads
+/// every hit's row for that, FTS5 only those it tells: it asks its index sooner.
+macro_rules! newest {
+    (postgres) => {
+        "12000"
+    };
+    (sqlite) => {
+        "4000"
+    };
+}
+
+/// The newest items with these words: `$2` below which number, `$3` how many, `$4` the words as a `tsquery`.
+pub const SEARCH_NEWEST_POSTGRES: &str = hits!(concat!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms FROM (\
+     SELECT number, conversation_id, item, role, text, start_ms, lexemes FROM items \
+     WHERE tenant_id = $1 AND number < $2 ORDER BY number DESC LIMIT ",
+    newest!(postgres),
+    ") i WHERE i.lexemes @@ CAST($4 AS tsquery) ORDER BY i.number DESC LIMIT $3"
+));
+
+/// The same for SQLite, of so many words: `$4` and on the words with blanks around them.
+pub fn search_newest_sqlite(words: usize) -> String {
+    const HEAD: &str = "SELECT f.number, f.conversation_id, \
+         (SELECT c.started_at_ms FROM conversations c WHERE c.id = f.conversation_id) AS started_at_ms, \
+         f.item, f.role, f.text, f.start_ms FROM (SELECT i.* FROM (\
+         SELECT number, conversation_id, item, role, text, start_ms, ' ' || words || ' ' AS words FROM items \
+         WHERE tenant_id = $1 AND number < $2 ORDER BY number DESC LIMIT ";
+    let mut statement = format!("{HEAD}{}) i WHERE TRUE", newest!(sqlite));
+    for word in 4..words + 4 {
+        statement.push_str(&format!(" AND instr(i.words, ${word}) > 0"));
+    }
+    statement.push_str(" ORDER BY i.number DESC LIMIT $3) f ORDER BY f.number DESC");
+    statement
+}
+
+/// All items with these words, the newest told: parameters as those of [`SEARCH_NEWEST_POSTGRES`]. `number + 0` because an
+/// index that knows the order of numbers knows no words: looking for rare ones in that order means to read the table.
+pub const SEARCH_ALL_POSTGRES: &str = hits!(
+    "SELECT number, conversation_id, item, role, text, start_ms FROM items \
+     WHERE lexemes @@ (CAST($4 AS tsquery) && CAST('''@' || md5($1) || '''' AS tsquery)) AND tenant_id = $1 AND number < $2 \
+     ORDER BY number + 0 DESC LIMIT $3"
+);
+
+/// The same for SQLite, `$4` the words in FTS5's. FTS5 does know the order of numbers.
+pub const SEARCH_ALL_SQLITE: &str = hits!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms \
+     FROM items_by_words w CROSS JOIN items i ON i.number = w.rowid \
+     WHERE items_by_words MATCH ('\"@' || hex($1) || '\" AND ' || $4) AND w.rowid < $2 AND i.tenant_id = $1 \
+     ORDER BY w.rowid DESC LIMIT $3"
+);
+
+/// Usage per day: `$2` and `$3` ids between which the conversations lie.
+pub const USAGE: &str = "SELECT started_at_ms / 86400000 AS day, CAST(COUNT(*) AS BIGINT) AS conversations, \
+         CAST(SUM(audio_in_ms) AS BIGINT) AS audio_in_ms, CAST(SUM(audio_out_ms) AS BIGINT) AS audio_out_ms, \
+         CAST(SUM(replies) AS BIGINT) AS replies, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
+         CAST(SUM(output_tokens) AS BIGINT) AS output_tokens \
+     FROM conversations WHERE tenant_id = $1 AND id >= $2 AND id < $3 \
+     GROUP BY started_at_ms / 86400000 ORDER BY day";
+
+/// Deletes a conversation, `$2` its id.
+pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
+
+/// Takes a session (`$1`) over for a node (`$2`) at a time (`$3`).
+pub const CLAIM: &str =
+    "UPDATE sessions SET epoch = epoch + 1, node = $2, written_at_ms = $3 WHERE id = $1 RETURNING epoch";
+
+/// Marks the conversations of a node (`$1`) lost that it left live before a time (`$2`).
+pub const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
+     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";
