@@ -10,7 +10,7 @@ use super::{
     client::{Log, Talker},
     node::Node,
 };
-use crate::support::postgres::Cluster;
+use crate::support::{postgres::Cluster, redis::RedisServer};
 
 /// Who is there, and how often each is killed.
 struct Scene {
@@ -18,16 +18,18 @@ struct Scene {
     server_kills: usize,
     /// 0: each server keeps conversations in a file.
     postgres_kills: usize,
+    /// 0: nothing is shared by Redis.
+    redis_kills: usize,
     talkers: usize,
 }
 
-const ONE_FILE: Scene = Scene { servers: 1, server_kills: 75, postgres_kills: 0, talkers: 5 };
-const ONE_POSTGRES: Scene = Scene { servers: 1, server_kills: 30, postgres_kills: 25, talkers: 5 };
-const SHARED_POSTGRES: Scene = Scene { servers: 2, server_kills: 28, postgres_kills: 25, talkers: 6 };
+const ONE_FILE: Scene = Scene { servers: 1, server_kills: 75, postgres_kills: 0, redis_kills: 0, talkers: 5 };
+const ONE_POSTGRES: Scene = Scene { servers: 1, server_kills: 30, postgres_kills: 25, redis_kills: 0, talkers: 5 };
+const ALL_SHARED: Scene = Scene { servers: 2, server_kills: 28, postgres_kills: 25, redis_kills: 25, talkers: 6 };
 
 impl Scene {
     const fn kills(&self) -> usize {
-        self.servers * self.server_kills + self.postgres_kills
+        self.servers * self.server_kills + self.postgres_kills + self.redis_kills
     }
 
     /// Plays it; everything must be in the tables at the end. Gives what the clients saw.
@@ -42,7 +44,12 @@ impl Scene {
             let _config: store::Config = cluster.database("floe", unused.path()).await;
         }
         let url = cluster.as_ref().map(|cluster| cluster.url("floe"));
-        let mut nodes: Vec<Node> = (0..self.servers).map(|_| Node::new(url.clone())).collect();
+        let mut redis = None;
+        if self.redis_kills > 0 {
+            redis = Some(RedisServer::start().await);
+        }
+        let shared = redis.as_ref().map(RedisServer::url);
+        let mut nodes: Vec<Node> = (0..self.servers).map(|_| Node::new(url.clone(), shared.clone())).collect();
         for node in &mut nodes {
             node.start();
             node.answers().await;
@@ -63,7 +70,12 @@ impl Scene {
         if let Some(cluster) = cluster.take() {
             killing.spawn(kill_postgres(cluster, self.postgres_kills, chance.split()));
         }
+        let mut forgetting = JoinSet::new();
+        if let Some(redis) = redis.take() {
+            forgetting.spawn(kill_redis(redis, self.redis_kills, chance.split()));
+        }
         let (mut nodes, mut clusters) = (killers.join_all().await, killing.join_all().await);
+        let memories = forgetting.join_all().await;
 
         stop.cancel();
         let logs = talkers.join_all().await;
@@ -80,6 +92,7 @@ impl Scene {
         let epochs = tables.epochs().await;
         assert!(rows.iter().all(|row| row.epoch <= epochs[&row.conversation_id]), "nobody writes without a claim");
         clusters.clear();
+        drop(memories);
         logs
     }
 
@@ -129,6 +142,17 @@ async fn kill_postgres(mut cluster: Cluster, kills: usize, mut chance: Chance) -
     cluster
 }
 
+async fn kill_redis(mut redis: RedisServer, kills: usize, mut chance: Chance) -> RedisServer {
+    for _ in 0..kills {
+        time::sleep(chance.ms(300, 1_200)).await;
+        redis.kill();
+        time::sleep(chance.ms(0, 500)).await;
+        // Empty: it keeps nothing on disk.
+        redis.run().await;
+    }
+    redis
+}
+
 /// With one server, whoever goes on finds everything that was acknowledged.
 fn assert_remembered(logs: &[Log]) {
     let forgotten: Vec<&String> = logs.iter().flat_map(|log| &log.forgotten).collect();
@@ -146,8 +170,8 @@ async fn a_server_and_its_postgres_are_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_and_their_postgres_are_killed() {
-    SHARED_POSTGRES.play().await;
+async fn two_servers_their_postgres_and_their_redis_are_killed() {
+    ALL_SHARED.play().await;
 }
 
-const _: () = assert!(ONE_FILE.kills() + ONE_POSTGRES.kills() + SHARED_POSTGRES.kills() >= 200);
+const _: () = assert!(ONE_FILE.kills() + ONE_POSTGRES.kills() + ALL_SHARED.kills() >= 200);

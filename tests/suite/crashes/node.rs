@@ -21,9 +21,9 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// One that keeps conversations in this Postgres, or if there is none in a file of its own. Its engines need no model:
-    /// nobody speaks here, replies are written beforehand.
-    pub(super) fn new(postgres: Option<String>) -> Self {
+    /// One that keeps conversations in this Postgres, or if there is none in a file of its own, and shares the rest in this Redis,
+    /// if there is one. Its engines need no model: nobody speaks here, replies are written beforehand.
+    pub(super) fn new(postgres: Option<String>, redis: Option<String>) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let mut settings = vec![
             ("FLOE_STT_ENGINE", "openai".to_owned()),
@@ -36,6 +36,7 @@ impl Node {
             ("FLOE_SERVER_DRAIN_MS", "2000".to_owned()),
         ];
         settings.extend(postgres.map(|url| ("FLOE_STORE_URL", url)));
+        settings.extend(redis.map(|url| ("FLOE_REDIS_URL", url)));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self { port, dir: tempfile::tempdir().unwrap(), settings, process: None }
     }

@@ -27,7 +27,7 @@ impl Pair {
         let unused = tempfile::tempdir().unwrap();
         cluster.database("floe", unused.path()).await;
         let url = cluster.url("floe");
-        let (mut one, mut other) = (Node::new(Some(url.clone())), Node::new(Some(url.clone())));
+        let (mut one, mut other) = (Node::new(Some(url.clone()), None), Node::new(Some(url.clone()), None));
         one.start();
         other.start();
         one.answers().await;
