@@ -102,6 +102,7 @@ async fn of_a_hundred_racing_claims_each_gives_one_owner() {
     for (server, port) in [pair.one.port, pair.other.port].into_iter().enumerate() {
         // Five at a time, each one claim after the other.
         for racer in 0..5 {
+            let mut chance = pair.chance.split();
             let mut talkers: Vec<Talker> = (0..CLAIMS / 5)
                 .map(|claim| pair.talker(&format!("server {server} racer {racer} claim {claim}")))
                 .collect();
@@ -115,6 +116,8 @@ async fn of_a_hundred_racing_claims_each_gives_one_owner() {
                             break;
                         }
                     }
+                    // So that others, too, have it for long enough to say something.
+                    time::sleep(chance.ms(50, 500)).await;
                 }
                 talkers
             });
