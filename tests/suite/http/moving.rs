@@ -45,6 +45,7 @@ async fn a_token_leads_to_the_conversation_on_another_server() {
     let (mut client, ready) = Client::begin(&first, returning()).await;
     client.ask("one").await;
     left_behind(&redis, &ready["session"], 2).await;
+    written(&first, ready["conversation"].as_str().unwrap(), 2).await;
     // As if its machine had lost power: nothing is said, nothing is written.
     drop(first);
 
@@ -116,6 +117,7 @@ async fn whoever_had_it_is_told_by_redis() {
     let (mut old, ready) = Client::begin(&first, returning()).await;
     old.ask("one").await;
     left_behind(&redis, &ready["session"], 2).await;
+    old.committed(1).await;
     let (mut new, _) = Client::begin(&second, going_on(ready["conversation"].as_str().unwrap())).await;
     // Without writing anything itself.
     assert_eq!(old.until("close").await["code"], 4409);
