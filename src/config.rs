@@ -20,6 +20,8 @@ use crate::models;
 pub struct Config {
     /// The listener.
     pub server: crate::http::Config,
+    /// Who may come in.
+    pub auth: crate::auth::Config,
     /// Conversations.
     pub session: crate::session::config::Config,
     /// Voice activity.

@@ -84,3 +84,18 @@ CREATE TABLE marks (
     name  text  PRIMARY KEY,
     value bytea NOT NULL
 );
+
+-- Whatever ends a key or a login also ends the conversations that go on with it.
+CREATE FUNCTION note_revocation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO revocations (credential, tenant_id, revoked_at_ms)
+        VALUES (TG_ARGV[0] || replace(NEW.id::text, '-', ''), NEW.tenant_id, NEW.ended_at_ms) ON CONFLICT DO NOTHING;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER api_keys_ended AFTER UPDATE OF ended_at_ms ON api_keys
+    FOR EACH ROW WHEN (NEW.ended_at_ms IS NOT NULL) EXECUTE FUNCTION note_revocation('key_');
+
+CREATE TRIGGER logins_ended AFTER UPDATE OF ended_at_ms ON logins
+    FOR EACH ROW WHEN (NEW.ended_at_ms IS NOT NULL) EXECUTE FUNCTION note_revocation('login_');

@@ -61,3 +61,14 @@ CREATE TABLE marks (
     name  TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Whatever ends a key or a login also ends the conversations that go on with it.
+CREATE TRIGGER api_keys_ended AFTER UPDATE OF ended_at_ms ON api_keys WHEN new.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO revocations (credential, tenant_id, revoked_at_ms)
+        VALUES ('key_' || lower(hex(new.id)), new.tenant_id, new.ended_at_ms) ON CONFLICT DO NOTHING;
+END;
+
+CREATE TRIGGER logins_ended AFTER UPDATE OF ended_at_ms ON logins WHEN new.ended_at_ms IS NOT NULL BEGIN
+    INSERT INTO revocations (credential, tenant_id, revoked_at_ms)
+        VALUES ('login_' || lower(hex(new.id)), new.tenant_id, new.ended_at_ms) ON CONFLICT DO NOTHING;
+END;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 mod db;
 mod error;
+mod identities;
 mod late;
 mod migrations;
 mod pen;
@@ -28,6 +29,7 @@ pub mod words;
 
 pub use db::{Store, look};
 pub use error::Error;
+pub use identities::{KeyRow, LoginRow};
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
 pub use rows::{Conversation, Hit, Item, Receipt, Usage};

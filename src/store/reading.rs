@@ -58,7 +58,6 @@ macro_rules! ask {
         within(timeout, async { either!(Db, &$store.db, $pool => $body) }).await??
     }};
 }
-#[expect(unused_imports, reason = "soon")]
 pub(super) use ask;
 
 impl Store {

@@ -198,6 +198,8 @@ macro_rules! reads {
     };
 }
 
+pub(super) use reads;
+
 reads!(Conversation, row => Self {
     id: ConversationId::of_uuid(row.try_get::<Uuid, _>("id")?),
     session: SessionId::of_uuid(row.try_get::<Uuid, _>("session_id")?),

@@ -64,6 +64,12 @@ pub const TABLE: &[Kind] = &[
         ttl: "24 h, 15 min until it is answered",
     },
     Kind {
+        name: "grant:*",
+        form: "string",
+        holds: "what the ticket, client secret or login in progress of this digest opens: whose it is and its session's settings, as JSON",
+        ttl: "60 s, 10 min, or as long as the secret: at most 2 h",
+    },
+    Kind {
         name: "phrase:*",
         form: "string",
         holds: "speech, by the digest of what it depends on",
@@ -80,6 +86,9 @@ pub const ANSWER: Duration = Duration::from_secs(86_400);
 /// How long a named request may be in work: its server may have died.
 pub const RUNNING: Duration = Duration::from_secs(900);
 
+/// How long a grant is kept at most.
+pub const GRANT_MAX: Duration = Duration::from_secs(7_200);
+
 /// The longest that a key of this kind may live.
 pub fn longest(kind: &Kind, config: &Config) -> Duration {
     match kind.name {
@@ -87,6 +96,7 @@ pub fn longest(kind: &Kind, config: &Config) -> Duration {
         "snapshot:ses_*" | "token:*" => config.resume_window(),
         "phrase:*" => Duration::from_secs(config.phrase_ttl_s),
         "limit:*" => Duration::from_secs(60),
+        "grant:*" => GRANT_MAX,
         _ => config.lease(),
     }
 }
@@ -132,6 +142,10 @@ impl Keys {
 
     pub(super) fn once(&self, key: Digest) -> String {
         self.digest("once", key)
+    }
+
+    pub(super) fn grant(&self, name: Digest) -> String {
+        self.digest("grant", name)
     }
 
     pub(super) fn phrase(&self, key: Digest) -> String {

@@ -21,6 +21,7 @@ pub(super) struct Local {
     /// When the caller may ask for everything again, in microseconds since `began`.
     limits: Map<Digest, u64>,
     once: Map<Digest, Record>,
+    grants: Map<Digest, Bytes>,
     nodes: Map<String, NodeInfo>,
     generation: String,
     began: Instant,
@@ -57,6 +58,7 @@ impl Local {
             tokens: Map::new(ENTRIES_MAX, |_| 1),
             limits: Map::new(ENTRIES_MAX, |_| 1),
             once: Map::new(BYTES_MAX, |record: &Record| record.answer.as_ref().map_or(0, Bytes::len) + 128),
+            grants: Map::new(BYTES_MAX, |grant: &Bytes| grant.len() + 128),
             nodes: Map::new(ENTRIES_MAX, |_| 1),
             generation: Uuid::new_v4().simple().to_string(),
             began: now(),
@@ -198,6 +200,23 @@ impl Local {
         outcome
     }
 
+    pub(super) fn put_grant(&self, name: Digest, grant: Bytes, ttl: Duration) {
+        self.grants.change(name, |_| Change::Put(grant, ttl));
+    }
+
+    pub(super) fn grant(&self, name: Digest) -> Option<Bytes> {
+        self.grants.get(&name)
+    }
+
+    pub(super) fn take_grant(&self, name: Digest) -> Option<Bytes> {
+        let mut taken = None;
+        self.grants.change(name, |there| {
+            taken = there;
+            Change::Remove
+        });
+        taken
+    }
+
     pub(super) fn settle(&self, key: Digest, owner: Uuid, answer: Option<Bytes>) {
         self.once.change(key, |record| match (record, answer) {
             (Some(record), Some(answer)) if record.owner == owner => {
@@ -301,5 +320,5 @@ fn now() -> Instant {
 /// Entries of each kind.
 const ENTRIES_MAX: u64 = 100_000;
 
-/// Bytes of all states of conversations, and again of all answers to named requests.
+/// Bytes of all states of conversations, again of all answers to named requests, and again of all grants.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;

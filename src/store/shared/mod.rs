@@ -335,6 +335,35 @@ impl Shared {
         at!(self, place => place.settle(key, owner, answer))
     }
 
+    // ── Grants: what a ticket or a client secret opens, for a while.
+
+    /// Leaves a grant for every node.
+    pub async fn put_grant(&self, name: Digest, grant: Bytes, ttl: Duration) -> Result<(), Away> {
+        at!(self, place => place.put_grant(name, grant, ttl))
+    }
+
+    /// Leaves a grant for this node alone, while Redis is away. Under a name of its own: what timed out may be there yet.
+    pub fn put_grant_here(&self, name: Digest, grant: Bytes, ttl: Duration) {
+        metrics::shared_fallback("grant");
+        self.inner.alone.put_grant(name, grant, ttl);
+    }
+
+    /// Reads a grant, which stays.
+    pub async fn grant(&self, name: Digest) -> Result<Option<Bytes>, Away> {
+        if let Some(grant) = self.inner.alone.grant(name) {
+            return Ok(Some(grant));
+        }
+        at!(self, place => place.grant(name))
+    }
+
+    /// Takes a grant: whoever gets it is the only one, on all nodes.
+    pub async fn take_grant(&self, name: Digest) -> Result<Option<Bytes>, Away> {
+        if let Some(grant) = self.inner.alone.take_grant(name) {
+            return Ok(Some(grant));
+        }
+        at!(self, place => place.take_grant(name))
+    }
+
     // ── Phrases already spoken.
 
     /// A phrase that some node has spoken before. Quick to say no: a Redis that does not answer costs at most its timeout.

@@ -208,6 +208,24 @@ impl Redis {
         Ok(())
     }
 
+    pub(super) async fn put_grant(&self, name: Digest, grant: Bytes, ttl: Duration) -> Result<(), Away> {
+        let mut ask = cmd("SET");
+        ask.arg(self.keys.grant(name)).arg(&grant[..]).arg("PX").arg(ms(ttl));
+        self.ask("grant", &ask).await
+    }
+
+    pub(super) async fn grant(&self, name: Digest) -> Result<Option<Bytes>, Away> {
+        let mut ask = cmd("GET");
+        let grant: Option<Vec<u8>> = self.ask("grant", ask.arg(self.keys.grant(name))).await?;
+        Ok(grant.map(Bytes::from))
+    }
+
+    pub(super) async fn take_grant(&self, name: Digest) -> Result<Option<Bytes>, Away> {
+        let mut ask = cmd("GETDEL");
+        let grant: Option<Vec<u8>> = self.ask("grant", ask.arg(self.keys.grant(name))).await?;
+        Ok(grant.map(Bytes::from))
+    }
+
     pub(super) async fn phrase(&self, key: Digest) -> Result<Option<Bytes>, Away> {
         let mut ask = cmd("GET");
         let speech: Option<Vec<u8>> = self.ask("phrase", ask.arg(self.keys.phrase(key))).await?;
