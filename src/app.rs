@@ -10,8 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent,
+    auth::{self, Identities, Live},
     config::Config,
-    http::{self, App, Kept, auth::Door, limits::Limits, server, tls},
+    http::{
+        self, App, Kept,
+        auth::{Configured, Door},
+        limits::Limits,
+        server, tls,
+    },
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
@@ -76,11 +82,13 @@ pub fn app(config: &Config, engines: Engines) -> App {
         resume_window: Duration::from_secs(config.session.resume_window_s),
         ..Offer::default()
     };
+    let shared = Shared::alone(&config.redis);
     App {
         registry: Registry::new(config.server.sessions_max),
         returns: Returns::default(),
         jobs: Registry::new(config.server.openai.jobs_max),
-        door: Arc::new(Door::new(&config.server.keys, config.server.query_keys)),
+        // Nobody comes in before `run` has opened it.
+        door: Arc::new(shut(config, shared.clone())),
         engines,
         settings: Arc::new(settings),
         offer: Arc::new(offer),
@@ -91,23 +99,93 @@ pub fn app(config: &Config, engines: Engines) -> App {
         hello_timeout: Duration::from_millis(config.server.hello_timeout_ms),
         drain_grace: Duration::from_millis(config.server.drain_ms),
         kept: None,
-        shared: Shared::alone(&config.redis),
+        shared,
         limits: Arc::new(Limits::of(&config.server)),
     }
 }
 
-/// Binds the configured address, unless others could reach it without that being allowed.
+/// A door that lets in nobody but holders of configured keys.
+fn shut(config: &Config, shared: Shared) -> Door {
+    Door {
+        is_locked: true,
+        keys: Configured::new(&config.server.keys),
+        query: config.server.query_keys,
+        shared,
+        identities: None,
+        provider: None,
+        live: Live::default(),
+    }
+}
+
+/// Binds the configured address, unless everybody who can reach it would be let in.
 pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let listener = http::server::bind(&config.server.listen).await?;
     let address = listener.local_addr()?;
-    let is_locked = Door::new(&config.server.keys, false).is_locked();
-    if !is_loopback(address.ip()) && !is_locked && !config.server.open {
-        bail!(
-            "{address} can be reached from other machines, and no key is needed to talk. Set server.keys \
-             (FLOE_SERVER_KEYS), listen on 127.0.0.1 behind a proxy, or allow it with server.open = true."
+    is_locked(config, address.ip()).with_context(|| address.to_string())?;
+    Ok(listener)
+}
+
+/// Whether callers at this address must show something.
+fn is_locked(config: &Config, ip: IpAddr) -> Result<bool, auth::Error> {
+    config.auth.is_locked(!Configured::new(&config.server.keys).is_empty(), ip.to_canonical().is_loopback())
+}
+
+/// Opens the door of a server that listens here, and begins to look after it.
+async fn open(config: &Config, app: &mut App, ip: IpAddr) -> anyhow::Result<auth::Running> {
+    install_tls();
+    let is_locked = is_locked(config, ip)?;
+    let live = Live::default();
+    let identities = match &app.kept {
+        Some(kept) => Some(identities(config, &kept.store, live.clone()).await?),
+        None => None,
+    };
+    let provider = auth::oidc::Provider::new(&config.auth.oidc)?;
+    let mut door = shut(config, app.shared.clone());
+    (door.is_locked, door.live) = (is_locked, live.clone());
+    (door.identities, door.provider) = (identities.clone(), provider.clone());
+    if is_locked {
+        warn_if_nobody_can_come(&door).await;
+    } else {
+        tracing::info!("auth.mode is none: whoever reaches this port may do everything");
+    }
+    app.door = Arc::new(door);
+    Ok(auth::Keeper { live, identities, provider }.start())
+}
+
+/// Keys and logins in this database. A database that is away is no error: then the secret is compared later.
+async fn identities(config: &Config, store: &Store, live: Live) -> anyhow::Result<Identities> {
+    let identities = Identities::new(store.clone(), &config.auth, &config.store.dir, live)?;
+    match identities.check_secret().await {
+        Err(auth::Error::Store(error)) => {
+            tracing::warn!(%error, "auth.secret could not be compared with the database's")
+        }
+        other => other?,
+    }
+    Ok(identities)
+}
+
+async fn warn_if_nobody_can_come(door: &Door) {
+    let has_made = match &door.identities {
+        Some(identities) => identities.has_keys().await.unwrap_or(true),
+        None => false,
+    };
+    if !has_made && door.keys.is_empty() && door.provider.is_none() {
+        tracing::warn!(
+            "nobody can come in yet: make a key with `floe keys create NAME`, or set server.keys (FLOE_SERVER_KEYS)"
         );
     }
-    Ok(listener)
+}
+
+/// `floe keys …`. Says whether there was anything to do it with.
+pub async fn keys(config: &Config, command: auth::command::Command) -> anyhow::Result<bool> {
+    let Some(store) = Store::open(&config.store).await.context("the store")? else {
+        return Err(auth::Error::NothingKept.into());
+    };
+    let identities = Identities::new(store.clone(), &config.auth, &config.store.dir, Live::default())?;
+    identities.check_secret().await?;
+    let done = auth::command::run(&identities, command).await;
+    store.close().await;
+    Ok(done?)
 }
 
 /// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
@@ -115,10 +193,6 @@ const RECORDER_GRACE: Duration = Duration::from_secs(10);
 
 /// What the keeper gets to give leases back.
 const SHARING_GRACE: Duration = Duration::from_secs(3);
-
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
-}
 
 /// `floe migrate`: makes the tables what this version needs. Says what was done.
 pub async fn migrate(config: &Config) -> anyhow::Result<String> {
@@ -179,6 +253,7 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
     let (kept, recording) = keep(&config.store).await?.unzip();
     app.kept.clone_from(&kept);
     let (shared, sharing) = share(config, &mut app)?;
+    let _keeping = open(config, &mut app, listener.local_addr()?.ip()).await?;
     let limits = server::Limits {
         connections_max: 2 * config.server.sessions_max + 64,
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -242,6 +317,7 @@ pub async fn replay(config: &Config, args: replay::Args) -> anyhow::Result<std::
         // Only this process knows the port, and it makes one call at a time.
         config.server.listen = "127.0.0.1:0".into();
         config.server.keys = secrecy::SecretString::default();
+        config.auth = auth::Config { mode: auth::Mode::None, ..auth::Config::default() };
         config.server.tls_self_signed = false;
         config.server.tls_cert.clear();
         config.server.tls_key.clear();

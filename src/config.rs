@@ -169,7 +169,10 @@ pub fn load(
     }
     let mut ours = Vec::new();
     for (name, text) in environment {
-        if let Some(suffix) = SHORTCUTS.iter().find(|(variable, _)| *variable == name).map(|(_, suffix)| *suffix) {
+        if let Some((_, whole)) = ALIASES.iter().find(|(short, _)| *short == name) {
+            ours.push(((*whole).to_owned(), text));
+        } else if let Some(suffix) = SHORTCUTS.iter().find(|(variable, _)| *variable == name).map(|(_, suffix)| *suffix)
+        {
             for key in keys.iter().filter(|key| key.name.ends_with(suffix)) {
                 values.entry(key.name.clone()).or_insert((key.parse(&text), "environment"));
             }
@@ -295,6 +298,9 @@ const PREFIX: &str = "FLOE_";
 
 /// Variables of the Makefile that are no settings.
 const TOOLS: &[&str] = &["FLOE_CONFIG", "FLOE_MODEL"];
+
+/// Short names of ours.
+const ALIASES: &[(&str, &str)] = &[("FLOE_AUTH", "FLOE_AUTH_MODE")];
 
 /// What every OpenAI client reads: applies to all remote engines that are not set by themselves.
 const SHORTCUTS: &[(&str, &str)] = &[

@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use floe::{app, config, doctor, models, replay, shutdown, telemetry};
+use floe::{app, auth, config, doctor, models, replay, shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 /// A voice server: clients stream speech, hear an answer while it is still being written, and may talk over it.
@@ -42,6 +42,12 @@ enum Command {
     Models(models::command::Command),
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.
     Replay(replay::Args),
+    /// Makes, lists and revokes API keys.
+    ///
+    /// On the server, with its configuration: keys are in its database. `floe keys create web` prints a key; programs send it as
+    /// "Authorization: Bearer KEY".
+    #[command(subcommand)]
+    Keys(auth::command::Command),
     /// Makes the tables of the database what this version needs. `floe serve` does the same when it starts.
     Migrate,
     /// Says what every setting is, and where it comes from.
@@ -97,6 +103,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
             telemetry::start(&telemetry)?;
             runtime.block_on(app::models(&loaded.config, command))
+        }
+        Command::Keys(command) => {
+            let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
+            telemetry::start(&telemetry)?;
+            let done = runtime.block_on(app::keys(&loaded.config, command))?;
+            Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Migrate => {
             telemetry::start(&loaded.config.telemetry)?;

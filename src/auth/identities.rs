@@ -101,6 +101,21 @@ impl Identities {
         Ok(())
     }
 
+    /// Whether anybody has any key that is good now.
+    pub async fn has_keys(&self) -> Result<bool, Error> {
+        Ok(self.inner.store.has_keys(now_ms()).await?)
+    }
+
+    /// Seals a text with the server's secret.
+    pub fn seal(&self, whom: &str, text: &str) -> Result<Vec<u8>, Error> {
+        self.inner.secret.seal(whom, text)
+    }
+
+    /// Opens what was sealed for `whom`.
+    pub fn open(&self, whom: &str, sealed: &[u8]) -> Option<secrecy::SecretString> {
+        self.inner.secret.open(whom, sealed)
+    }
+
     /// Who talks with what.
     pub fn live(&self) -> &Live {
         &self.inner.live

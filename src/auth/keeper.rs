@@ -108,7 +108,6 @@ impl Keeper {
             }
         }
     }
-
 }
 
 async fn refresh(identities: &Identities, provider: &Provider, login: LoginRow) -> Result<(), Error> {

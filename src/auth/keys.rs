@@ -14,7 +14,7 @@ pub const PREFIX: &str = "floe_";
 const PREFIX_DIGITS: usize = 12;
 
 /// Keys of one part of a list, at most.
-pub const PAGE_MAX: u32 = 100;
+pub(super) const PAGE_MAX: u32 = 100;
 
 /// What a key is to be.
 #[derive(Debug, Clone)]
@@ -44,9 +44,8 @@ pub struct Shown {
 
 impl NewKey {
     fn check(&self) -> Result<(), Error> {
-        let is_name = |text: &str| {
-            !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
-        };
+        let is_name =
+            |text: &str| !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
         let unfit = |what: &str| Err(Error::Unfit(what.to_owned()));
         if !is_name(&self.name) || !is_name(&self.tenant) || self.user.as_deref().is_some_and(|user| !is_name(user)) {
             return unfit("A name, a tenant and a user have 1 to 255 bytes, and no control characters.");

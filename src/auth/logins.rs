@@ -33,7 +33,8 @@ impl Identities {
     pub async fn log_in(&self, new: NewLogin) -> Result<(String, i64), Error> {
         self.check_secret().await?;
         let (cookie, id, now) = (token("", DIGITS), LoginId::new(), now_ms());
-        let refresh = new.refresh.as_ref().map(|(token, _)| self.inner.secret.seal(&id.to_string(), token.expose_secret()));
+        let refresh =
+            new.refresh.as_ref().map(|(token, _)| self.inner.secret.seal(&id.to_string(), token.expose_secret()));
         let longest = now.saturating_add(self.inner.login_max_ms);
         let expires_at_ms = new.expires_at_ms.map_or(longest, |at_ms| at_ms.min(longest));
         let row = LoginRow {

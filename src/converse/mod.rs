@@ -31,7 +31,7 @@ use crate::{
             wire::{Asked, ReplyDone, Told, Utterance},
         },
     },
-    session::{self, Attachment, Engines, Outgoing, Pace, Received, Start, registry::Permit},
+    session::{self, Attachment, Engines, Outgoing, Pace, Pass, Received, Start, registry::Permit},
     store::Scribe,
     transcribe::decoding,
 };
@@ -142,6 +142,7 @@ pub fn converse(
     engines: Engines,
     scribe: Option<Scribe>,
     permit: Permit,
+    pass: Option<Pass>,
     drain_grace: Duration,
 ) -> impl Stream<Item = Result<Update, Error>> + Send + use<> {
     let Recording { file, limits, mode, settings, output } = recording;
@@ -162,6 +163,7 @@ pub fn converse(
         kept: None,
         held: None,
         expected: None,
+        pass,
         scribe,
     };
     let socket = Attachment { receiver: Box::pin(microphone.heard()), sender: Box::pin(PollSender::new(sender)) };

@@ -4,31 +4,40 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{Extensions, HeaderMap, header},
+    http::{Extensions, HeaderMap, Method, header},
     middleware::Next,
     response::Response,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    App,
-    secrets::{Bound, Secrets},
-    socket,
+use super::{App, login, secrets, socket};
+use crate::{
+    auth::{Identities, Live, Principal, oidc},
+    protocol::native::wire::AUTH_SUBPROTOCOL_PREFIX,
+    store::shared::Shared,
 };
-use crate::{auth::Principal, protocol::native::wire::AUTH_SUBPROTOCOL_PREFIX};
 
 /// The door: one function says who somebody is.
 pub struct Door {
     /// Whether anything has to be shown.
-    is_locked: bool,
-    /// Digests of the configured keys. The keys themselves are kept nowhere.
-    keys: Vec<Hash>,
+    pub is_locked: bool,
+    /// The configured keys.
+    pub keys: Configured,
     /// Whether a key may stand in the address.
-    query: bool,
-    /// Secrets that open one kind of session for a while.
-    pub(super) secrets: Secrets,
+    pub query: bool,
+    /// Where tickets and client secrets lie.
+    pub shared: Shared,
+    /// API keys and logins, if there is a database.
+    pub identities: Option<Identities>,
+    /// The operator's identity provider, if there is one.
+    pub provider: Option<oidc::Provider>,
+    /// Who talks with what.
+    pub live: Live,
 }
+
+/// Keys of the configuration, by their digests. The keys themselves are kept nowhere.
+pub struct Configured(Vec<Hash>);
 
 /// What is compared: digests, so that the time a comparison takes says nothing about a key.
 pub(super) type Hash = [u8; 32];
@@ -39,7 +48,7 @@ pub(super) struct Visitor {
     /// Who it is.
     pub(super) principal: Principal,
     /// What a client secret is bound to, if that is what was shown.
-    pub(super) bound: Option<Bound>,
+    pub(super) bound: Option<secrets::Bound>,
 }
 
 impl From<Principal> for Visitor {
@@ -54,8 +63,8 @@ pub(super) enum Refused {
     /// There was no key.
     #[error("You didn't provide an API key. Send it as \"Authorization: Bearer KEY\".")]
     Missing,
-    /// It is none of ours, was revoked, or has expired.
-    #[error("Incorrect API key provided, or an expired client secret.")]
+    /// It is none of ours, was revoked, or has expired. All of them look the same.
+    #[error("Incorrect API key, ticket or token provided, or one that has expired or was revoked.")]
     Wrong,
     /// It stood in the address.
     #[error(
@@ -63,6 +72,15 @@ pub(super) enum Refused {
          WebSocket subprotocol openai-insecure-api-key.KEY; server.query_keys allows it."
     )]
     InAddress,
+    /// A login's cookie came along with what another page sent.
+    #[error("A login is good for this server's own pages. Other pages and programs need a key.")]
+    CrossSite,
+    /// The identity provider knows this user, and the mapping of roles lets nobody in of this kind.
+    #[error("The identity provider knows you, but does not let you in here.")]
+    NotAllowed,
+    /// Nobody can say at the moment.
+    #[error("Keys cannot be checked at the moment. Try again.")]
+    Unavailable,
 }
 
 /// What the door said of a request, for everything behind it.
@@ -72,7 +90,7 @@ struct Known(Arc<Result<Visitor, Refused>>);
 /// Asks the door, once. The outermost layer of everything but sockets, which ask for themselves: what opens a socket may be
 /// good for one use.
 pub(super) async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let visitor = app.door.who(request.headers(), request.uri().query()).await;
+    let visitor = app.door.who(request.headers(), request.uri().query(), request.method()).await;
     request.extensions_mut().insert(Known(Arc::new(visitor)));
     next.run(request).await
 }
@@ -84,44 +102,128 @@ pub(super) fn visitor(extensions: &Extensions) -> Result<&Visitor, Refused> {
     known.0.as_ref().as_ref().map_err(|refused| *refused)
 }
 
+impl Configured {
+    /// These keys, separated by blanks.
+    pub fn new(keys: &SecretString) -> Self {
+        Self(keys.expose_secret().split_whitespace().map(digest).collect())
+    }
+
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The holder of one of them. Compares with every one, whichever fits.
+    fn holder(&self, key: &str) -> Option<Principal> {
+        let shown = digest(key);
+        let is_known = self.0.iter().fold(false, |known, key| known | (*key == shown));
+        is_known.then(|| Principal::of_configured_key(&shown))
+    }
+}
+
 impl Door {
-    /// A door for these keys, separated by blanks. None: everybody is welcome.
-    pub fn new(keys: &SecretString, query: bool) -> Self {
-        let keys: Vec<Hash> = keys.expose_secret().split_whitespace().map(digest).collect();
-        Self { is_locked: !keys.is_empty(), keys, query, secrets: Secrets::default() }
-    }
-
-    /// Whether anything has to be shown.
-    pub fn is_locked(&self) -> bool {
-        self.is_locked
-    }
-
-    /// Who sent this request.
-    pub(super) async fn who(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Visitor, Refused> {
+    /// Who sent this request, which is none for a socket.
+    pub(super) async fn who(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        method: &Method,
+    ) -> Result<Visitor, Refused> {
         let in_address = key_in_query(query);
+        match self.shown(headers, in_address.as_deref())? {
+            // A ticket opens a socket, and is not spent on anything else.
+            Some(key) if key.starts_with(secrets::TICKET) => Err(Refused::Wrong),
+            Some(key) => self.holder(key).await,
+            None => match self.browser(headers, method).await? {
+                Some(principal) => Ok(principal.into()),
+                None if self.is_locked => Err(Refused::Missing),
+                None => Ok(Principal::anybody().into()),
+            },
+        }
+    }
+
+    /// Who opens a socket. Logins do not: a page of anybody's could open one in its visitor's name.
+    pub(super) async fn who_talks(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Visitor, Refused> {
+        let in_address = key_in_query(query);
+        match self.shown(headers, in_address.as_deref())? {
+            Some(key) if key.starts_with(secrets::TICKET) => self.take_ticket(key, headers).await,
+            Some(key) => self.holder(key).await,
+            None if self.is_locked => Err(Refused::Missing),
+            None => Ok(Principal::anybody().into()),
+        }
+    }
+
+    fn shown<'a>(&self, headers: &'a HeaderMap, in_address: Option<&'a str>) -> Result<Option<&'a str>, Refused> {
         if in_address.is_some() && !self.query {
             return Err(Refused::InAddress);
         }
-        match key_in_headers(headers).or(in_address.as_deref()) {
-            Some(key) if key.starts_with(super::secrets::PREFIX) => self.secrets.open(key).ok_or(Refused::Wrong),
-            // Clients of OpenAI's libraries must send something: without keys it is not looked at.
-            _ if !self.is_locked => Ok(Principal::anybody().into()),
-            Some(key) => self.configured(key).map(Visitor::from).ok_or(Refused::Wrong),
-            None => Err(Refused::Missing),
+        Ok(key_in_headers(headers).or(in_address))
+    }
+
+    async fn holder(&self, key: &str) -> Result<Visitor, Refused> {
+        if key.starts_with(secrets::PREFIX) {
+            return self.open_secret(key).await;
+        }
+        if !self.is_locked {
+            // Clients of OpenAI's libraries must send something: where nothing is needed it is not looked at.
+            return Ok(Principal::anybody().into());
+        }
+        match &self.provider {
+            Some(provider) if provider.may_have_made(key) => self.token_holder(provider, key).await,
+            _ => self.key_holder(key).await.map(Visitor::from),
         }
     }
 
-    /// The holder of a configured key. Compares with every one, whichever fits.
-    fn configured(&self, key: &str) -> Option<Principal> {
-        let shown = digest(key);
-        let is_known = self.keys.iter().fold(false, |known, key| known | (*key == shown));
-        is_known.then(|| Principal::of_configured_key(&shown))
+    async fn token_holder(&self, provider: &oidc::Provider, token: &str) -> Result<Visitor, Refused> {
+        let principal = provider.token_holder(token).await.map_err(|trouble| {
+            // What was wrong with a token is for the operator; whoever sent it learns that it was.
+            tracing::debug!(%trouble, "a token is refused");
+            match trouble {
+                oidc::Trouble::Wrong(_) => Refused::Wrong,
+                oidc::Trouble::NotAllowed => Refused::NotAllowed,
+                oidc::Trouble::Away(_) => Refused::Unavailable,
+            }
+        })?;
+        self.unless_revoked(principal.into()).await
+    }
+
+    /// A browser that is logged in, if this request comes from one of our own pages.
+    async fn browser(&self, headers: &HeaderMap, method: &Method) -> Result<Option<Principal>, Refused> {
+        let Some(identities) = self.identities.as_ref().filter(|_| self.is_locked) else { return Ok(None) };
+        let Some(cookie) = login::cookie(headers, login::SESSION) else { return Ok(None) };
+        let holder = identities.login_holder(&cookie).await.map_err(|_| Refused::Unavailable)?;
+        let Some(principal) = holder else { return Err(Refused::Wrong) };
+        if !method.is_safe() && !login::is_same_site(headers) {
+            return Err(Refused::CrossSite);
+        }
+        Ok(Some(principal))
+    }
+
+    /// The same visitor, unless what was shown, or anything it was made with, was revoked.
+    pub(super) async fn unless_revoked(&self, visitor: Visitor) -> Result<Visitor, Refused> {
+        match &self.identities {
+            Some(identities) if identities.is_revoked(&visitor.principal).await => Err(Refused::Wrong),
+            _ => Ok(visitor),
+        }
+    }
+}
+
+impl Door {
+    /// Whose API key this is, configured or made.
+    pub(super) async fn key_holder(&self, key: &str) -> Result<Principal, Refused> {
+        match (self.keys.holder(key), &self.identities) {
+            (Some(principal), _) => Ok(principal),
+            (None, Some(identities)) => {
+                identities.key_holder(key).await.map_err(|_| Refused::Unavailable)?.ok_or(Refused::Wrong)
+            }
+            (None, None) => Err(Refused::Wrong),
+        }
     }
 }
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Door({} keys)", self.keys.len())
+        write!(f, "Door({} configured keys)", self.keys.0.len())
     }
 }
 
@@ -161,7 +263,7 @@ fn key_in_query(query: Option<&str>) -> Option<String> {
 const SUBPROTOCOLS: [&str; 2] = ["openai-insecure-api-key.", AUTH_SUBPROTOCOL_PREFIX];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
@@ -170,12 +272,26 @@ mod tests {
         HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_str(value).unwrap())])
     }
 
-    fn door(keys: &str) -> Door {
-        Door::new(&SecretString::from(keys), false)
+    /// A door that knows these keys and nothing else.
+    pub(in crate::http) fn door(keys: &str) -> Door {
+        let keys = Configured::new(&SecretString::from(keys));
+        Door {
+            is_locked: !keys.is_empty(),
+            keys,
+            query: false,
+            shared: Shared::alone(&crate::store::shared::Config::default()),
+            identities: None,
+            provider: None,
+            live: Live::default(),
+        }
     }
 
     async fn who(door: &Door, name: &'static str, value: &str) -> Result<Visitor, Refused> {
-        door.who(&with(name, value), None).await
+        door.who(&with(name, value), None, &Method::GET).await
+    }
+
+    async fn nobody(door: &Door, query: Option<&str>) -> Result<Visitor, Refused> {
+        door.who(&HeaderMap::new(), query, &Method::GET).await
     }
 
     #[tokio::test]
@@ -190,29 +306,42 @@ mod tests {
         ] {
             let visitor = who(&door, name, value).await.expect("it is one of ours");
             assert!(visitor.principal.credential.id.starts_with("configured_"), "{name}: {value}");
+            assert!(door.who_talks(&with(name, value), None).await.is_ok(), "{name}: {value}");
         }
         for (name, value) in [("authorization", "Bearer ne"), ("authorization", "Basic new"), ("api-key", "newer")] {
             assert!(who(&door, name, value).await.is_err(), "{name}: {value}");
         }
-        assert_eq!(door.who(&HeaderMap::new(), None).await.unwrap_err(), Refused::Missing);
+        assert_eq!(nobody(&door, None).await.unwrap_err(), Refused::Missing);
     }
 
     #[tokio::test]
     async fn a_key_in_the_address_is_refused_unless_allowed() {
         let shut = door("right");
-        let asked = shut.who(&HeaderMap::new(), Some("model=x&api_key=right")).await;
-        assert_eq!(asked.unwrap_err(), Refused::InAddress);
-        let lax = Door::new(&SecretString::from("right"), true);
-        assert!(lax.who(&HeaderMap::new(), Some("model=x&api-key=right")).await.is_ok());
-        assert_eq!(lax.who(&HeaderMap::new(), Some("api_key=wrong")).await.unwrap_err(), Refused::Wrong);
+        assert_eq!(nobody(&shut, Some("model=x&api_key=right")).await.unwrap_err(), Refused::InAddress);
+        let lax = Door { query: true, ..door("right") };
+        assert!(nobody(&lax, Some("model=x&api-key=right")).await.is_ok());
+        assert_eq!(nobody(&lax, Some("api_key=wrong")).await.unwrap_err(), Refused::Wrong);
     }
 
     #[tokio::test]
     async fn without_keys_everybody_is_welcome_but_not_with_a_dead_secret() {
         let open = door("  ");
-        assert!(open.who(&HeaderMap::new(), None).await.unwrap().principal.is_anybody());
+        assert!(nobody(&open, None).await.unwrap().principal.is_anybody());
         assert!(who(&open, "authorization", "Bearer whatever").await.unwrap().principal.is_anybody());
-        assert_eq!(who(&open, "authorization", "Bearer ek_gone").await.unwrap_err(), Refused::Wrong);
+        for dead in ["Bearer ek_gone", "Bearer ft_gone"] {
+            assert_eq!(who(&open, "authorization", dead).await.unwrap_err(), Refused::Wrong);
+            assert_eq!(open.who_talks(&with("authorization", dead), None).await.unwrap_err(), Refused::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_not_spent_on_what_it_does_not_open() {
+        let door = door("key");
+        let (ticket, _) = door.make_ticket(Principal::anybody(), None).await;
+        let shown = format!("Bearer {ticket}");
+        assert_eq!(who(&door, "authorization", &shown).await.unwrap_err(), Refused::Wrong);
+        assert!(door.who_talks(&with("authorization", &shown), None).await.is_ok());
+        assert_eq!(door.who_talks(&with("authorization", &shown), None).await.unwrap_err(), Refused::Wrong);
     }
 
     #[test]

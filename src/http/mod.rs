@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,23 +27,23 @@ pub mod tls;
 
 mod api;
 mod health;
+mod login;
 mod openapi;
 mod outgoing;
 mod page;
 mod secrets;
 mod socket;
 mod stream;
+mod tickets;
 mod voice;
 
 /// The listener.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port. Anything but loopback also needs `server.keys` or `server.open`.
+    /// Address and port. On any but loopback callers show a key (see `auth.mode`).
     pub listen: String,
-    /// Allows an address that others can reach without any key.
-    pub open: bool,
-    /// API keys, separated by blanks, any of which lets in; empty = nobody needs one.
+    /// API keys, separated by blanks, of admins of the tenant `default`: to begin with, before there are others (`floe keys create`).
     #[schemars(with = "String", extend("writeOnly" = true))]
     pub keys: SecretString,
     /// Whether a key may also stand in the address (`?api_key=`), where it ends up in logs.
@@ -71,7 +74,7 @@ pub struct Config {
     pub drain_notice_ms: u64,
     /// Time that replies in progress get when the server stops.
     pub drain_ms: u64,
-    /// Requests a minute that one caller (a key; without keys an address) may make under `/api` and `/v1`; further ones get 429. 0 = any
+    /// Requests a minute that one caller (a user, or a key without one; without keys an address) may make under `/api` and `/v1`; further ones get 429. 0 = any
     /// number. Conversations are not counted here.
     pub requests_per_minute: u32,
     /// Proxies whose `X-Forwarded-For` tells the caller's address, as addresses separated by blanks; `loopback` and `private` are all of
@@ -85,7 +88,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".into(),
-            open: false,
             keys: SecretString::default(),
             query_keys: false,
             tls_self_signed: false,
@@ -196,6 +198,9 @@ pub fn router(app: App) -> Router {
     router
         .merge(openapi::routes(document))
         .route("/v1/stream", get(stream::upgrade))
+        .route("/login", get(login::begin).post(login::with_key))
+        .route("/login/callback", get(login::callback))
+        .route("/logout", post(login::end))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))

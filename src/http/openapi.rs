@@ -32,6 +32,8 @@ use crate::protocol::openai::ErrorBody;
     components(schemas(Problem, ErrorBody)),
     tags(
         (name = "voice", description = "A recording through a whole conversation"),
+        (name = "native", description = "For clients of `/v1/stream`"),
+        (name = "keys", description = "API keys, for admins. Errors are problem+json (RFC 9457)"),
         (name = "conversations", description = "What was said. Errors are problem+json (RFC 9457)"),
         (name = "openai", description = "For programs written against OpenAI's API"),
     ),
@@ -45,7 +47,7 @@ pub(super) fn document() -> openapi::OpenApi {
     document.info.contact = None;
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A key of server.keys; none is needed where none is configured"));
+        .description(Some("An API key (floe_…), a key of server.keys, or an access token of auth.oidc.issuer; none is needed where auth.mode is none"));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
     // With a key, or where none is needed without.
@@ -126,7 +128,7 @@ impl IntoResponses for Guarded {
         problems(&[
             (StatusCode::BAD_REQUEST, "A parameter is unknown, missing or wrong"),
             (StatusCode::UNAUTHORIZED, "A key is needed, and there was none or a wrong one"),
-            (StatusCode::FORBIDDEN, "A client secret, or a page of another origin"),
+            (StatusCode::FORBIDDEN, "A client secret, a key without the scope or role, or a page of another origin"),
             (
                 StatusCode::TOO_MANY_REQUESTS,
                 "More than `server.requests_per_minute`; `Retry-After` says when to come again",
@@ -187,7 +189,11 @@ impl IntoResponses for Keyed {
     fn responses() -> Responses {
         errors(&[
             (StatusCode::UNAUTHORIZED, "A key is needed, and there was none or a wrong one"),
-            (StatusCode::FORBIDDEN, "A client secret, which opens sockets and nothing else"),
+            (
+                StatusCode::FORBIDDEN,
+                "A client secret, which opens sockets and nothing else, or a key without the scope",
+            ),
+            (StatusCode::SERVICE_UNAVAILABLE, "Keys cannot be checked, because the database does not answer"),
             (
                 StatusCode::TOO_MANY_REQUESTS,
                 "More than `server.requests_per_minute`; `Retry-After` says when to come again",

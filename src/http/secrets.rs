@@ -1,16 +1,24 @@
-//! Client secrets (`ek_…`): made by somebody with a key, handed to a browser or a device, good for a while.
+//! What somebody with a key makes for a browser or a device: client secrets (`ek_…`), good for a while, and tickets (`ft_…`), good
+//! for one socket. What each opens lies in the memory that servers share, under its digest.
 
 use std::time::{Duration, SystemTime};
 
-use moka::{Expiry, sync::Cache};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::auth::{Hash, Visitor, digest};
-use crate::{auth::Principal, protocol::openai::Kind};
+use super::auth::{Door, Refused, Visitor, digest};
+use crate::{
+    auth::{DIGITS, Principal, token},
+    protocol::openai::Kind,
+};
 
-/// What every secret begins with; OpenAI's browser libraries accept no other.
+/// What every client secret begins with; OpenAI's browser libraries accept no other.
 pub(super) const PREFIX: &str = "ek_";
+
+/// What every ticket begins with.
+pub(super) const TICKET: &str = "ft_";
 
 /// How long a secret may be good for, in seconds.
 pub(super) const TTL_S: std::ops::RangeInclusive<u64> = 10..=7_200;
@@ -18,13 +26,10 @@ pub(super) const TTL_S: std::ops::RangeInclusive<u64> = 10..=7_200;
 /// How long it is if nobody says.
 pub(super) const TTL_DEFAULT_S: u64 = 600;
 
-/// Secrets at a time: further ones push out those that are used least.
-const SECRETS_MAX: u64 = 10_000;
+/// How long a ticket is good for, in seconds.
+pub(super) const TICKET_TTL_S: u64 = 60;
 
-/// Digits of a secret after its prefix: 43 of base 62 hold 256 bits.
-const DIGITS: usize = 43;
-
-/// What a secret opens.
+/// What a client secret opens.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
     /// The kind of session.
@@ -35,62 +40,79 @@ pub(super) struct Bound {
     pub(super) expires_at: u64,
 }
 
-/// The secrets of this process, by their digests: the secrets themselves are kept nowhere, and a restart forgets all.
-#[derive(Debug, Clone)]
-pub(super) struct Secrets {
-    /// Bounded by [`SECRETS_MAX`].
-    bound: Cache<Hash, (Principal, Bound)>,
+/// The same as servers tell it each other.
+#[derive(Serialize, Deserialize)]
+struct Grant {
+    principal: Principal,
+    /// The origin whose pages may use it; none: any that may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    /// Whether the session transcribes and nothing else.
+    #[serde(default)]
+    transcribes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<Value>,
+    expires_at: u64,
 }
 
-/// Entries leave at their end.
-struct AtItsEnd;
+impl Door {
+    /// A new secret with which its holder is `principal`, and gets `bound`. It may open several sessions until it ends; those
+    /// go on after that.
+    pub(super) async fn make_secret(&self, principal: Principal, bound: Bound) -> String {
+        let grant = Grant {
+            principal,
+            origin: None,
+            transcribes: matches!(bound.kind, Kind::Transcription),
+            session: bound.session,
+            expires_at: bound.expires_at,
+        };
+        self.leave(PREFIX, &grant).await
+    }
 
-impl Expiry<Hash, (Principal, Bound)> for AtItsEnd {
-    fn expire_after_create(
-        &self,
-        _: &Hash,
-        (_, bound): &(Principal, Bound),
-        _: std::time::Instant,
-    ) -> Option<Duration> {
-        Some(Duration::from_secs(bound.expires_at.saturating_sub(now_s())))
+    /// A new ticket with which its holder is `principal`, for pages of this origin, and when it ends, in seconds since 1970.
+    pub(super) async fn make_ticket(&self, principal: Principal, origin: Option<String>) -> (String, u64) {
+        let expires_at = now_s() + TICKET_TTL_S;
+        let grant = Grant { principal, origin, transcribes: false, session: None, expires_at };
+        (self.leave(TICKET, &grant).await, expires_at)
+    }
+
+    /// Leaves a grant under a new name where every server finds it; while that is away, where this one does.
+    async fn leave(&self, prefix: &str, grant: &Grant) -> String {
+        let ttl = Duration::from_secs(grant.expires_at.saturating_sub(now_s()));
+        let json = Bytes::from(serde_json::to_vec(grant).unwrap_or_default());
+        let name = token(prefix, DIGITS);
+        if self.shared.put_grant(digest(&name), json.clone(), ttl).await.is_ok() {
+            return name;
+        }
+        // What timed out may be there all the same, and one name must not be good twice.
+        let name = token(prefix, DIGITS);
+        self.shared.put_grant_here(digest(&name), json, ttl);
+        name
+    }
+
+    /// Who has a client secret, and what it opens.
+    pub(super) async fn open_secret(&self, secret: &str) -> Result<Visitor, Refused> {
+        let grant = self.shared.grant(digest(secret)).await.map_err(|_| Refused::Unavailable)?;
+        let Grant { principal, transcribes, session, expires_at, .. } = read(grant)?;
+        let kind = if transcribes { Kind::Transcription } else { Kind::Realtime };
+        self.unless_revoked(Visitor { principal, bound: Some(Bound { kind, session, expires_at }) }).await
+    }
+
+    /// Who has a ticket, which is spent with this, whatever comes of it.
+    pub(super) async fn take_ticket(&self, ticket: &str, headers: &HeaderMap) -> Result<Visitor, Refused> {
+        let grant = self.shared.take_grant(digest(ticket)).await.map_err(|_| Refused::Unavailable)?;
+        let Grant { principal, origin, .. } = read(grant)?;
+        let from = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        if origin.is_some_and(|origin| from.is_none_or(|from| !from.eq_ignore_ascii_case(&origin))) {
+            return Err(Refused::Wrong);
+        }
+        self.unless_revoked(principal.into()).await
     }
 }
 
-impl Default for Secrets {
-    fn default() -> Self {
-        Self { bound: Cache::builder().max_capacity(SECRETS_MAX).expire_after(AtItsEnd).build() }
-    }
-}
-
-impl Secrets {
-    /// A new secret with which its holder is `principal`, and gets `bound`. It may open several sessions until it ends; those go on after that.
-    pub(super) fn make(&self, principal: Principal, bound: Bound) -> String {
-        let secret = format!("{PREFIX}{}", random_digits());
-        self.bound.insert(digest(&secret), (principal, bound));
-        secret
-    }
-
-    /// Who has a secret, and what it opens; `None` if it is none, or has ended.
-    pub(super) fn open(&self, secret: &str) -> Option<Visitor> {
-        let (principal, bound) = self.bound.get(&digest(secret)).filter(|(_, bound)| bound.expires_at > now_s())?;
-        Some(Visitor { principal, bound: Some(bound) })
-    }
-}
-
-/// 256 bits of which 244 come from the operating system, in characters that fit anywhere.
-fn random_digits() -> String {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let noise = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
-    let mut number = digest(&noise);
-    let digit = |number: &mut Hash| {
-        // Long division by 62: the remainder is the next digit.
-        number.iter_mut().fold(0_u32, |rest, byte| {
-            let value = rest << 8 | u32::from(*byte);
-            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
-            value % 62
-        })
-    };
-    (0..DIGITS).map(|_| char::from(ALPHABET[digit(&mut number) as usize])).collect()
+fn read(grant: Option<Bytes>) -> Result<Grant, Refused> {
+    let grant: Option<Grant> = grant.and_then(|json| serde_json::from_slice(&json).ok());
+    grant.filter(|grant| grant.expires_at > now_s()).ok_or(Refused::Wrong)
 }
 
 /// Seconds since 1970.
@@ -101,29 +123,44 @@ pub(super) fn now_s() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
+    use crate::http::auth::tests::door;
 
     fn until(expires_at: u64) -> Bound {
-        Bound { kind: Kind::Realtime, session: None, expires_at }
+        Bound { kind: Kind::Transcription, session: Some(serde_json::json!({ "a": 1 })), expires_at }
     }
 
-    #[test]
-    fn secrets_differ_and_fit_into_a_subprotocol() {
-        let secrets = Secrets::default();
-        let one = secrets.make(Principal::anybody(), until(now_s() + 100));
-        let other = secrets.make(Principal::anybody(), until(now_s() + 100));
+    #[tokio::test]
+    async fn secrets_differ_fit_into_a_subprotocol_and_open_until_they_end() {
+        let door = door("key");
+        let one = door.make_secret(Principal::anybody(), until(now_s() + 100)).await;
+        let other = door.make_secret(Principal::anybody(), until(now_s() + 100)).await;
         assert_ne!(one, other);
         assert_eq!(one.len(), PREFIX.len() + DIGITS);
         assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{one}");
-        assert!(secrets.open(&one).is_some() && secrets.open(&other).is_some());
-        assert!(secrets.open("ek_0").is_none());
+        for _ in 0..2 {
+            let bound = door.open_secret(&one).await.unwrap().bound.unwrap();
+            assert!(matches!(bound.kind, Kind::Transcription) && bound.session.unwrap()["a"] == 1);
+        }
+        assert_eq!(door.open_secret("ek_0").await.unwrap_err(), Refused::Wrong);
+        let ended = door.make_secret(Principal::anybody(), until(now_s())).await;
+        assert_eq!(door.open_secret(&ended).await.unwrap_err(), Refused::Wrong);
     }
 
-    #[test]
-    fn what_has_ended_opens_nothing() {
-        let secrets = Secrets::default();
-        let secret = secrets.make(Principal::anybody(), until(now_s()));
-        assert!(secrets.open(&secret).is_none());
-        assert!(!format!("{secrets:?}").contains(&secret));
+    #[tokio::test]
+    async fn a_ticket_is_good_once_and_for_its_origin() {
+        let door = door("key");
+        let from = |origin: &'static str| HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]);
+        let (ticket, expires_at) = door.make_ticket(Principal::anybody(), None).await;
+        assert!(expires_at > now_s() && expires_at <= now_s() + TICKET_TTL_S);
+        assert!(door.take_ticket(&ticket, &from("https://a.example")).await.is_ok());
+        assert_eq!(door.take_ticket(&ticket, &HeaderMap::new()).await.unwrap_err(), Refused::Wrong);
+        let bound = async || door.make_ticket(Principal::anybody(), Some("https://a.example".into())).await.0;
+        assert!(door.take_ticket(&bound().await, &from("https://A.example")).await.is_ok());
+        for headers in [from("https://a.example.org"), from("null"), HeaderMap::new()] {
+            assert_eq!(door.take_ticket(&bound().await, &headers).await.unwrap_err(), Refused::Wrong);
+        }
     }
 }

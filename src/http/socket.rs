@@ -11,12 +11,13 @@ use tokio::time::{self, Instant};
 
 use super::App;
 use crate::{
+    auth::Principal,
     conversation::Settings,
     ids::SessionId,
     protocol::{Codec, Message, native::close},
     session::{
-        self, Attachment, Outgoing, Pace, Received, Start,
-        attachment::Lost,
+        self, Attachment, Outgoing, Pace, Pass, Received, Start,
+        attachment::Plain,
         past::Kept,
         registry::{Permit, Refusal},
         returns::Expected,
@@ -59,7 +60,7 @@ pub(super) fn halves(socket: WebSocket) -> Attachment {
     let (sender, receiver) = socket.split();
     let receiver = Box::pin(receiver.map(received));
     let sender = sender.with(|outgoing| futures_util::future::ready(Ok::<Ws, axum::Error>(to_ws(outgoing))));
-    Attachment { receiver, sender: Box::pin(sender.sink_map_err(|_| Lost)) }
+    Attachment { receiver, sender: Box::pin(Plain(sender)) }
 }
 
 /// Who talks, and how.
@@ -78,13 +79,16 @@ pub(super) struct Talk {
     pub(super) held: Option<Held>,
     /// Where the client finds the session again, if it may come back.
     pub(super) expected: Option<Expected>,
+    /// Ends with the client's credential.
+    pub(super) pass: Pass,
 }
 
 /// Runs a session to its end and gives its place back.
 pub(super) async fn talk(app: App, permit: Permit, talk: Talk, socket: Attachment) {
-    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, held, expected } = talk;
+    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, held, expected, pass } = talk;
+    let pass = Some(pass);
     let (draining, drain_grace) = (permit.draining.clone(), app.drain_grace);
-    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, held, expected };
+    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, held, expected, pass };
     let outcome = match session::run(start, app.engines.clone(), socket).await {
         Ok(session::Ended::Orderly) => "ended",
         Ok(session::Ended::Panicked) => "panicked",
@@ -152,8 +156,23 @@ pub(super) fn origin_is_welcome(headers: &HeaderMap, listed: &[String]) -> bool 
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = origin.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host);
-    own || listed.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin))
+    is_own(origin, host) || listed.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin))
+}
+
+/// Whether the page that asks is one of ours.
+pub(super) fn origin_is_own(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    is_own(text(header::ORIGIN), text(header::HOST))
+}
+
+fn is_own(origin: &str, host: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host)
+}
+
+/// The right to talk, as long as the credential is good.
+pub(super) fn pass(app: &App, who: &Principal) -> Pass {
+    let vigil = app.door.live.watch(who);
+    Pass { ended: vigil.ended(), kept: Box::new(vigil) }
 }
 
 /// The subprotocols on offer.

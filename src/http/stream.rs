@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::time;
 use tracing::Instrument as _;
 
-use super::{App, socket};
+use super::{App, auth::Refused, socket};
 use crate::{
     auth::{Principal, Role, Scopes},
     ids::{ConversationId, ResponseId, SessionId},
@@ -53,12 +53,17 @@ pub(super) async fn upgrade(
         let sentence = "Offer the WebSocket subprotocol floe.v1 (Sec-WebSocket-Protocol: floe.v1).\n";
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
-    let who = match app.door.who(&headers, query.as_deref()).await {
+    let who = match app.door.who_talks(&headers, query.as_deref()).await {
         Ok(visitor) if visitor.principal.may(Scopes::TALK) => visitor.principal,
         Ok(_) => {
             metrics::refused("scope");
             let sentence = "This key may not talk: it has not the scope \"talk\".\n";
             return (StatusCode::FORBIDDEN, sentence).into_response();
+        }
+        Err(refused @ Refused::Unavailable) => {
+            metrics::refused("key");
+            let headers = [(header::RETRY_AFTER, "2")];
+            return (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{refused}\n")).into_response();
         }
         Err(refused) => {
             metrics::refused("key");
@@ -112,7 +117,8 @@ fn returned(app: &App, who: &Principal, negotiated: &Negotiated, socket: Attachm
     let Some(resume) = &negotiated.resume else { return Some(socket) };
     let played = Duration::from_millis(resume.played_ms.unwrap_or_default());
     let reply = resume.reply.map(|reply| (ResponseId(reply), played));
-    let back = Return { socket, left_off: LeftOff { last_n: resume.last_n, reply } };
+    let pass = Some(socket::pass(app, who));
+    let back = Return { socket, pass, left_off: LeftOff { last_n: resume.last_n, reply } };
     app.returns.send(&resume.token, who.owner(), back).err().map(|back| back.socket)
 }
 
@@ -157,7 +163,8 @@ async fn begin(
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
     let (codec, welcome) = NativeCodec::accept(negotiated, &app.offer, welcome, &settings, Box::new(clock));
     let (codec, welcome) = (Box::new(codec), vec![welcome]);
-    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, held, expected }))
+    let pass = socket::pass(app, who);
+    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, held, expected, pass }))
 }
 
 /// A session with what keeps it.

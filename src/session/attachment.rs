@@ -1,6 +1,10 @@
 //! The socket a session currently has: what comes in, what goes out, without the WebSocket library.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream};
@@ -50,6 +54,31 @@ pub type Sending = Pin<Box<dyn Sink<Outgoing, Error = Lost> + Send>>;
 #[error("the socket is lost")]
 pub struct Lost;
 
+/// A sink whose errors say no more than that. (`sink_map_err` panics when it is asked again after an error, and whoever closes
+/// a lost socket does that.)
+#[derive(Debug)]
+pub struct Plain<W>(pub W);
+
+impl<W: Sink<Outgoing> + Unpin> Sink<Outgoing> for Plain<W> {
+    type Error = Lost;
+
+    fn poll_ready(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        Pin::new(&mut self.0).poll_ready(context).map_err(|_| Lost)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, outgoing: Outgoing) -> Result<(), Lost> {
+        Pin::new(&mut self.0).start_send(outgoing).map_err(|_| Lost)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        Pin::new(&mut self.0).poll_flush(context).map_err(|_| Lost)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        Pin::new(&mut self.0).poll_close(context).map_err(|_| Lost)
+    }
+}
+
 /// Both halves of a socket.
 #[derive(Debug)]
 pub struct Attachment<R = Receiving, W = Sending> {
@@ -66,7 +95,7 @@ where
 {
     /// The same, whatever it is made of.
     pub fn boxed(self) -> Attachment {
-        Attachment { receiver: Box::pin(self.receiver), sender: Box::pin(self.sender.sink_map_err(|_| Lost)) }
+        Attachment { receiver: Box::pin(self.receiver), sender: Box::pin(Plain(self.sender)) }
     }
 
     /// Starts the writer in `tasks` and leaves the receiving half to the loop.

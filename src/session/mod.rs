@@ -35,6 +35,7 @@ pub(crate) mod hearing;
 mod line;
 mod loudspeaker;
 mod missed;
+mod pass;
 pub mod past;
 mod peer;
 mod recording;
@@ -46,6 +47,7 @@ mod wording;
 pub use attachment::{Attachment, Outgoing, Received};
 pub use ears::Pace;
 pub use missed::LeftOff;
+pub use pass::Pass;
 
 use attachment::Parcel;
 use ears::{Ears, Heard};
@@ -94,6 +96,8 @@ pub struct Start {
     pub held: Option<Held>,
     /// Where its client finds it after a loss, if it may come back.
     pub expected: Option<Expected>,
+    /// The client's right to be here, where one is needed.
+    pub pass: Option<Pass>,
     /// Keeps what is said. With it, [`Settings::durable`] makes the client hear what is on disk.
     pub scribe: Option<Scribe>,
 }
@@ -138,7 +142,7 @@ where
     start.welcome.into_iter().for_each(|message| session.post(message, None));
     session.drain_outputs();
     let leave = Leave { draining: start.draining, grace: start.drain_grace };
-    let serving = session.serve(&mut line, queue, start.expected, &leave);
+    let serving = session.serve(&mut line, queue, (start.expected, start.pass), &leave);
     let mut ended = Ended::Orderly;
     if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
         ended = Ended::Panicked;
@@ -210,7 +214,7 @@ impl Session {
         &mut self,
         line: &mut Line,
         mut facts: mpsc::Receiver<Input>,
-        mut expected: Option<Expected>,
+        (mut expected, mut pass): (Option<Expected>, Option<Pass>),
         leave: &Leave,
     ) {
         let mut drained = false;
@@ -251,6 +255,9 @@ impl Session {
                     taken_over = None;
                     self.give_way();
                 }
+                () = pass::ended(&pass), if self.ending == Ending::Open => {
+                    self.close(close::CREDENTIAL_ENDED, pass::REASON);
+                }
                 () = time::sleep_until(given_up.unwrap_or(self.began)), if given_up.is_some() => break,
                 () = ready.notified() => {
                     let collected = self.ears.collect_ready(self.now());
@@ -264,8 +271,8 @@ impl Session {
                 }
             }
             self.listen();
-            if let (Some(back), Some(expected)) = (back, &mut expected) {
-                (given_up, silent_beats) = (None, 0);
+            if let (Some(mut back), Some(expected)) = (back, &mut expected) {
+                (given_up, silent_beats, pass) = (None, 0, back.pass.take());
                 self.welcome_back(line, back, expected);
             }
             if let Some(window) = self.may_wait(&expected, given_up) {

@@ -40,7 +40,7 @@ impl Session {
 
     /// The client is back: sends what it missed, or if that is no longer known, how things stand.
     pub(super) fn welcome_back(&mut self, line: &mut Line, back: Return, expected: &mut Expected) {
-        let Return { socket, left_off } = back;
+        let Return { socket, left_off, pass: _ } = back;
         line.last_words(close::TAKEN_OVER, "another connection took the session over");
         line.take(socket);
         expected.renew();

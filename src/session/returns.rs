@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Attachment, missed::LeftOff};
+use super::{Attachment, missed::LeftOff, pass::Pass};
 use crate::store::shared::Digest;
 
 /// A client that is back, with a new socket.
@@ -19,6 +19,8 @@ pub struct Return {
     pub socket: Attachment,
     /// Where the client left off.
     pub left_off: LeftOff,
+    /// Its right to be here, from now on.
+    pub pass: Option<Pass>,
 }
 
 /// The sessions of this server that a client may come back to, by token. Cheap to clone.

@@ -110,7 +110,9 @@ impl KeyRow {
     pub fn state(&self, at_ms: i64) -> &'static str {
         let is_over = |ms: i64| ms <= at_ms;
         match (self.ended_at_ms, self.expires_at_ms) {
-            (_, Some(expires_ms)) if is_over(expires_ms) && self.ended_at_ms.is_none_or(|ended| ended >= expires_ms) => {
+            (_, Some(expires_ms))
+                if is_over(expires_ms) && self.ended_at_ms.is_none_or(|ended| ended >= expires_ms) =>
+            {
                 "expired"
             }
             (Some(_), _) => "revoked",
@@ -316,10 +318,10 @@ const KEY_OF_PREFIX: &str = "SELECT * FROM api_keys WHERE prefix = $1";
 
 const KEYS: &str = "SELECT * FROM api_keys WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 
-const END_KEY: &str =
-    "UPDATE api_keys SET ended_at_ms = $3 WHERE tenant_id = $1 AND id = $2 AND ended_at_ms IS NULL";
+const END_KEY: &str = "UPDATE api_keys SET ended_at_ms = $3 WHERE tenant_id = $1 AND id = $2 AND ended_at_ms IS NULL";
 
-const ANY_KEY: &str = "SELECT prefix FROM api_keys WHERE ended_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > $1) LIMIT 1";
+const ANY_KEY: &str =
+    "SELECT prefix FROM api_keys WHERE ended_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > $1) LIMIT 1";
 
 const KEY_USED: &str =
     "UPDATE api_keys SET used_at_ms = $2 WHERE id = $1 AND (used_at_ms IS NULL OR used_at_ms <= $2 - 60000)";
@@ -330,13 +332,16 @@ const ADD_LOGIN: &str = "INSERT INTO logins (id, tenant_id, user_id, digest, rol
 
 const LOGIN_OF_DIGEST: &str = "SELECT * FROM logins WHERE digest = $1";
 
-const END_LOGIN: &str = "UPDATE logins SET ended_at_ms = $2, refresh = NULL, refresh_at_ms = NULL WHERE id = $1 AND ended_at_ms IS NULL";
+const END_LOGIN: &str =
+    "UPDATE logins SET ended_at_ms = $2, refresh = NULL, refresh_at_ms = NULL WHERE id = $1 AND ended_at_ms IS NULL";
 
 const LOGIN_USED: &str = "UPDATE logins SET used_at_ms = $2 WHERE id = $1 AND used_at_ms <= $2 - 60000";
 
-const CLAIM_REFRESH: &str = "UPDATE logins SET refresh_at_ms = $3 WHERE id = $1 AND refresh_at_ms = $2 AND ended_at_ms IS NULL";
+const CLAIM_REFRESH: &str =
+    "UPDATE logins SET refresh_at_ms = $3 WHERE id = $1 AND refresh_at_ms = $2 AND ended_at_ms IS NULL";
 
-const RENEW_LOGIN: &str = "UPDATE logins SET role = $2, scopes = $3, refresh = $4, refresh_at_ms = $5 WHERE id = $1 AND ended_at_ms IS NULL";
+const RENEW_LOGIN: &str =
+    "UPDATE logins SET role = $2, scopes = $3, refresh = $4, refresh_at_ms = $5 WHERE id = $1 AND ended_at_ms IS NULL";
 
 const REVOKE: &str =
     "INSERT INTO revocations (credential, tenant_id, revoked_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";

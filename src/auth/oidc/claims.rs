@@ -25,7 +25,9 @@ pub(super) fn who(config: &Config, claims: &Claims) -> Result<Who, Trouble> {
     let user = user.ok_or(Trouble::Wrong("the token names nobody"))?;
     let tenant = match config.tenant_claim.as_str() {
         "" => DEFAULT_TENANT,
-        path => claim(claims, path).and_then(Value::as_str).filter(|tenant| is_name(tenant)).ok_or(Trouble::NotAllowed)?,
+        path => {
+            claim(claims, path).and_then(Value::as_str).filter(|tenant| is_name(tenant)).ok_or(Trouble::NotAllowed)?
+        }
     };
     let values = words(claim(claims, &config.role_claim));
     let has_any = |wanted: &str| wanted.split_whitespace().any(|wanted| values.contains(&wanted));

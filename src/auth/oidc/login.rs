@@ -146,7 +146,8 @@ impl Provider {
             RequestTokenError::ServerResponse(_) => Trouble::Wrong("the identity provider does not know this login"),
             _ => Trouble::Away("does not answer"),
         })?;
-        let id_token = tokens.extra_fields().id_token.as_deref().ok_or(Trouble::Wrong("the provider sent no ID token"))?;
+        let id_token =
+            tokens.extra_fields().id_token.as_deref().ok_or(Trouble::Wrong("the provider sent no ID token"))?;
         let claims = self.id_claims(id_token).await?;
         let nonce = claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
         if !is_same(nonce, &attempt.nonce) {

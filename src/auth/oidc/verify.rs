@@ -16,7 +16,10 @@ impl Provider {
         let Who { tenant, user, role } = claims::who(&self.inner.config, &claims)?;
         let leeway_s = i64::try_from(self.inner.config.leeway_s).unwrap_or(i64::MAX);
         let ends_s = claims.get("exp").and_then(serde_json::Value::as_f64).unwrap_or_default();
-        #[expect(clippy::cast_possible_truncation, reason = "a time of day within what a token may say; beyond that it saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time of day within what a token may say; beyond that it saturates"
+        )]
         let expires_at_ms = (ends_s as i64).saturating_add(leeway_s).saturating_mul(1_000);
         let digest = Sha256::digest(token.as_bytes());
         let id = digest.iter().take(16).fold(String::from("token_"), |id, byte| format!("{id}{byte:02x}"));

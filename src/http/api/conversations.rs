@@ -247,7 +247,7 @@ async fn whole(
     Ok((conversation, items))
 }
 
-fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Problem> {
+pub(super) fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Problem> {
     query.map(|Parameters(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 
@@ -264,14 +264,14 @@ fn bad_cursor() -> Problem {
     Problem::bad_request("after is the next of an earlier answer.")
 }
 
-fn limit(limit: Option<u32>) -> Result<u32, Problem> {
+pub(super) fn limit(limit: Option<u32>) -> Result<u32, Problem> {
     match limit.unwrap_or(LIMIT_DEFAULT) {
         limit @ 1..=LIMIT_MAX => Ok(limit),
         _ => Err(Problem::bad_request("limit is 1 to 100.")),
     }
 }
 
-fn time(name: &str, text: &str) -> Result<i64, Problem> {
+pub(super) fn time(name: &str, text: &str) -> Result<i64, Problem> {
     let wrong = || Problem::bad_request(format!("{name} is a time such as 2026-11-23T00:00:00Z."));
     text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| wrong())
 }

@@ -66,8 +66,9 @@ async fn named(app: &App, name: &HeaderValue, request: Request, next: Next) -> R
         Beginning::Mismatch => {
             Err(Problem::other_request("This Idempotency-Key was used for another request. Take a new one."))
         }
-        Beginning::Done(kept) => Answer::read(&kept)
-            .ok_or_else(|| Problem::conflict("already_done", "This was done, and its answer was too long to be kept.")),
+        Beginning::Done(kept) => Answer::read(&kept).ok_or_else(|| {
+            Problem::conflict("already_done", "This was done, and its answer was not to be kept, or too long.")
+        }),
     }
 }
 
@@ -152,7 +153,8 @@ async fn answer(begun: Begun, response: Response) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let is_short = body.size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_BYTES_MAX as u64);
+    let is_secret = parts.extensions.get::<SaidOnce>().is_some();
+    let is_short = !is_secret && body.size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_BYTES_MAX as u64);
     if !is_short {
         let _only_this_caller_knows = begun.finish(Bytes::new()).await;
         return Response::from_parts(parts, body);
@@ -164,6 +166,10 @@ async fn answer(begun: Begun, response: Response) -> Response {
     let _only_this_caller_knows = begun.finish(Answer::write(status, &parts.headers, &body)).await;
     Response::from_parts(parts, Body::from(body))
 }
+
+/// Marks an answer with a secret in it, among its extensions: it is kept nowhere, and not given again.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct SaidOnce;
 
 /// The head of an answer as it is kept; a line feed and the body follow. Nothing at all: it was too long.
 #[derive(Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use crate::auth::{Role, Scopes};
 mod conversations;
 mod export;
 pub(super) mod idempotency;
+mod keys;
 pub(super) mod limits;
 mod problem;
 mod wire;
@@ -34,6 +35,8 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::transcript))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
         .split_for_parts();
     let router = router
         // A route of its own and no fallback: the page's `/{*path}` would win over that.

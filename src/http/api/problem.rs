@@ -107,7 +107,12 @@ impl Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        Self::unauthorized(refused.to_string())
+        let detail = refused.to_string();
+        match refused {
+            Refused::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "auth_unavailable", detail).again_in(2),
+            Refused::NotAllowed | Refused::CrossSite => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            Refused::Missing | Refused::Wrong | Refused::InAddress => Self::unauthorized(detail),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// Why a request is refused: the status, the body, and when to come again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(in crate::http) struct Problem {
     pub(super) status: StatusCode,
     pub(super) error: Box<ErrorObject>,
     pub(super) retry_after_s: Option<u32>,
@@ -25,21 +25,21 @@ pub(super) struct Problem {
 
 impl Problem {
     /// The request cannot be understood or done.
-    pub(super) fn bad(error: ErrorObject) -> Self {
+    pub(in crate::http) fn bad(error: ErrorObject) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
     /// A value of the request is wrong.
-    pub(super) fn value(param: &str, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn value(param: &str, message: impl Into<String>) -> Self {
         Self::bad(ErrorObject::invalid("invalid_value", message).about(param))
     }
 
-    pub(super) fn new(status: StatusCode, error: ErrorObject) -> Self {
+    pub(in crate::http) fn new(status: StatusCode, error: ErrorObject) -> Self {
         Self { status, error: Box::new(error), retry_after_s: None }
     }
 
     /// Not now.
-    pub(super) fn busy(code: &'static str, message: impl Into<String>, retry_after_s: u32) -> Self {
+    pub(in crate::http) fn busy(code: &'static str, message: impl Into<String>, retry_after_s: u32) -> Self {
         let error = ErrorObject::server(code, message);
         Self { retry_after_s: Some(retry_after_s), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error) }
     }
@@ -73,8 +73,18 @@ impl Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let error = ErrorObject::new(ErrorKind::Authentication, "invalid_api_key", refused.to_string());
-        Self::new(StatusCode::UNAUTHORIZED, error)
+        let message = refused.to_string();
+        match refused {
+            Refused::Unavailable => Self::busy("auth_unavailable", message, 2),
+            Refused::NotAllowed | Refused::CrossSite => {
+                let error = ErrorObject::new(ErrorKind::Permission, "not_allowed", message);
+                Self::new(StatusCode::FORBIDDEN, error)
+            }
+            Refused::Missing | Refused::Wrong | Refused::InAddress => {
+                let error = ErrorObject::new(ErrorKind::Authentication, "invalid_api_key", message);
+                Self::new(StatusCode::UNAUTHORIZED, error)
+            }
+        }
     }
 }
 

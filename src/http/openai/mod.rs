@@ -18,7 +18,7 @@ use super::{
     App,
     auth::{self, visitor},
     openapi::documented,
-    socket,
+    socket, tickets,
 };
 use crate::{
     auth::{Principal, Role, Scopes},
@@ -36,7 +36,7 @@ mod subtitles;
 mod transcriptions;
 mod upload;
 
-use error::Problem;
+pub(super) use error::Problem;
 
 /// What OpenAI's clients meet.
 #[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
@@ -86,6 +86,8 @@ pub(super) fn router(app: &App) -> OpenApiRouter<App> {
         .routes(routes!(secrets::client_secrets))
         .routes(routes!(secrets::sessions))
         .routes(routes!(secrets::transcription_sessions))
+        .routes(routes!(tickets::create))
+        .routes(routes!(tickets::revoke))
         .routes(routes!(models::list))
         .routes(routes!(models::one))
         .routes(routes!(transcriptions::create).layer(upload))
@@ -117,7 +119,7 @@ async fn wrong_method(request: Request) -> Problem {
 }
 
 /// Lets in whoever may `need`. Tickets and client secrets open sessions and nothing else.
-fn key_holder(extensions: &Extensions, need: Scopes) -> Result<&Principal, Problem> {
+pub(super) fn key_holder(extensions: &Extensions, need: Scopes) -> Result<&Principal, Problem> {
     let principal = &visitor(extensions)?.principal;
     let message = if principal.role == Role::Device {
         "A ticket or client secret opens sessions and nothing else. This needs an API key.".to_owned()
@@ -140,7 +142,7 @@ fn admit(app: &App) -> Result<Permit, Problem> {
 }
 
 /// The JSON of a request, read by hand so that every complaint has OpenAI's shape.
-async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !(kind.is_empty() || kind.starts_with("application/json")) {
         let error = ErrorObject::invalid("unsupported_media_type", "Send JSON, with content-type application/json.");

@@ -97,7 +97,8 @@ async fn enter(
         let error = ErrorObject::new(ErrorKind::Permission, "origin_not_allowed", message);
         return Err(Problem::new(StatusCode::FORBIDDEN, error));
     }
-    let Visitor { principal, bound } = app.door.who(headers, query).await.inspect_err(|_| metrics::refused("key"))?;
+    let Visitor { principal, bound } =
+        app.door.who_talks(headers, query).await.inspect_err(|_| metrics::refused("key"))?;
     if !principal.may(Scopes::TALK) {
         metrics::refused("scope");
         let message = "This key may not talk: it has not the scope \"talk\".";
@@ -169,6 +170,7 @@ async fn connection(app: App, who: Principal, permit: Permit, id: SessionId, ope
                 kept: None,
                 held,
                 expected: None,
+                pass: socket::pass(&app, &who),
             };
             socket::talk(app, permit, talk, Attachment { receiver, sender }).await;
         }

@@ -77,7 +77,7 @@ pub(super) async fn client_secrets(State(app): State<App>, request: Request) -> 
     let maker = key_holder(request.extensions(), Scopes::TICKETS)?.clone();
     let wanted: Wanted = json(request).await?;
     let ttl_s = ttl_s(wanted.expires_after.as_ref(), "expires_after")?;
-    let (secret, session) = make(&app, &maker, wanted.session, Kind::Realtime, Dialect::Ga, ttl_s)?;
+    let (secret, session) = make(&app, &maker, wanted.session, (Kind::Realtime, Dialect::Ga), ttl_s).await?;
     Ok(Json(Made { secret, session }).into_response())
 }
 
@@ -110,17 +110,16 @@ async fn beta(app: &App, request: Request, kind: Kind) -> Result<Response, Probl
         .transpose()
         .map_err(|error| Problem::value("client_secret.expires_after", error.to_string()))?;
     let ttl_s = ttl_s(expires_after.as_ref(), "client_secret.expires_after")?;
-    let (client_secret, session) = make(app, &maker, Some(session), kind, Dialect::Beta, ttl_s)?;
+    let (client_secret, session) = make(app, &maker, Some(session), (kind, Dialect::Beta), ttl_s).await?;
     Ok(Json(MadeBeta { session, client_secret }).into_response())
 }
 
 /// Checks the session, binds it to a new secret, and tells what it will be.
-fn make(
+async fn make(
     app: &App,
     maker: &Principal,
     session: Option<Value>,
-    kind: Kind,
-    dialect: Dialect,
+    (kind, dialect): (Kind, Dialect),
     ttl_s: u64,
 ) -> Result<(ClientSecret, Session), Problem> {
     let voices = Arc::clone(&app.voices);
@@ -134,7 +133,7 @@ fn make(
         credential: maker.credential.child(format!("secret_{}", uuid::Uuid::now_v7().simple())),
         ..maker.clone()
     };
-    let value = app.door.secrets.make(holder, Bound { kind: config.kind(), session, expires_at });
+    let value = app.door.make_secret(holder, Bound { kind: config.kind(), session, expires_at }).await;
     let id = SessionId::new().to_string().replacen("ses_", "sess_", 1);
     Ok((ClientSecret { value, expires_at }, config.echo(&id, dialect, None)))
 }

@@ -125,8 +125,9 @@ async fn process(
     let kept = app.kept.as_ref().filter(|_| wanted.store.unwrap_or(true));
     let scribe = kept.map(|kept| kept.begin(&who, id, AGENT.to_owned(), language));
     let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
+    let pass = socket::pass(&app, &who);
     let updates: Updates =
-        Box::pin(converse::converse(recording, id, app.engines.clone(), scribe, permit, app.drain_grace));
+        Box::pin(converse::converse(recording, id, app.engines.clone(), scribe, permit, Some(pass), app.drain_grace));
     let gathered = Gathered::new(conversation.clone(), length, sound, began);
     let mut response = match (answer, sound) {
         (Answer::Speech(_), Some(sound)) => speech(updates, sound).await?,

@@ -18,6 +18,8 @@ pub const INTERNAL: u16 = 1011;
 pub const RESTART: u16 = 1012;
 /// The server, or the client's own reading, is too slow.
 pub const OVERLOADED: u16 = 1013;
+/// The credential with which the client came has expired, or was revoked, in the middle of the conversation.
+pub const CREDENTIAL_ENDED: u16 = 4003;
 /// The protocol was not kept: no hello, a bad frame.
 pub const VIOLATION: u16 = 4400;
 /// The token is missing, wrong or expired.

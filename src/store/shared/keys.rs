@@ -66,8 +66,8 @@ pub const TABLE: &[Kind] = &[
     Kind {
         name: "grant:*",
         form: "string",
-        holds: "what the ticket, client secret or login in progress of this digest opens: whose it is and its session's settings, as JSON",
-        ttl: "60 s, 10 min, or as long as the secret: at most 2 h",
+        holds: "what the ticket or client secret of this digest opens: whose it is and its session's settings, as JSON",
+        ttl: "60 s, or as long as the secret: at most 2 h",
     },
     Kind {
         name: "phrase:*",

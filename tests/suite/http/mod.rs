@@ -1,5 +1,6 @@
 //! The edges over real sockets: who is let in, health, numbers, the page, and stopping.
 
+mod access;
 mod admission;
 mod conversations;
 mod going_on;

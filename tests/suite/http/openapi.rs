@@ -12,11 +12,14 @@ use crate::support::{
 };
 
 /// Routes that no document of REST can describe: sockets, and addresses that answer whatever nobody else does.
-const UNDOCUMENTED: [&str; 8] = [
+pub(super) const UNDOCUMENTED: [&str; 11] = [
     "/v1/stream",
     "/realtime",
     "/openai/realtime",
     "/openai/v1/realtime",
+    "/login",
+    "/login/callback",
+    "/logout",
     "/livez",
     "/readyz",
     "/metrics",

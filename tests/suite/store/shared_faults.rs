@@ -262,6 +262,7 @@ async fn every_key_stands_in_the_table_and_ends() {
     let Beginning::New(_running) = two.begin(digest(2), digest(1)).await else { panic!("it is new") };
     done.finish(Bytes::from_static(b"made")).await.unwrap();
     let elsewhere = SessionId::new();
+    two.put_grant(digest(1), Bytes::from_static(b"a grant"), Duration::from_secs(60)).await.unwrap();
     two.claim(elsewhere, 1).await.unwrap();
     two.renew(&[lease(elsewhere, 1)]).await.unwrap();
     until("the phrase is there", || async { two.phrase(digest(1)).await.is_some() }).await;

@@ -104,6 +104,7 @@ impl Peer {
             kept: None,
             held: None,
             expected,
+            pass: None,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { session::run(start, engines, socket).await.map(drop).expect("the formats are good") });
@@ -118,7 +119,7 @@ impl Peer {
     /// Comes back with a new socket. False if no session of this token waits.
     pub(crate) fn come_back(&mut self, token: &str, left_off: LeftOff) -> bool {
         let (to, from, socket) = wires(64);
-        let found = self.returns.send(token, OWNER, Return { socket: socket.boxed(), left_off }).is_ok();
+        let found = self.returns.send(token, OWNER, Return { pass: None, socket: socket.boxed(), left_off }).is_ok();
         if found {
             (self.to, self.from) = (Some(to), from);
         }

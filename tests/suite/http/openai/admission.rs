@@ -1,8 +1,8 @@
-//! Row 104, and keys without which nobody else could reach the server.
+//! Row 104, and who is let in where others can reach the server.
 
-use floe::{app, config::Config};
+use floe::{app, auth::Mode, config::Config};
 
-use super::{locked, open, refused, talk};
+use super::{open, refused, talk};
 use crate::support::{
     duplex::{engines, rhythm},
     server::Server,
@@ -24,15 +24,22 @@ async fn row_104_full_means_503_with_a_time_or_an_event_and_a_close() {
 }
 
 #[tokio::test]
-async fn others_reach_it_only_with_keys_or_if_it_is_open() {
-    let everywhere = |mut config: Config| {
-        config.server.listen = "0.0.0.0:0".into();
+async fn nobody_listens_for_others_without_asking_for_a_key() {
+    let everywhere = |mode| {
+        let mut config = Config::default();
+        (config.server.listen, config.auth.mode) = ("0.0.0.0:0".into(), mode);
         config
     };
-    let error = app::listen(&everywhere(Config::default())).await.unwrap_err();
-    assert!(error.to_string().contains("server.keys"), "{error}");
-    assert!(app::listen(&everywhere(locked())).await.is_ok());
-    let mut open = everywhere(Config::default());
-    open.server.open = true;
-    assert!(app::listen(&open).await.is_ok());
+    let error = app::listen(&everywhere(Mode::None)).await.unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("floe keys create") && said.contains("127.0.0.1"), "{said}");
+    for mode in [Mode::Auto, Mode::Keys] {
+        assert!(app::listen(&everywhere(mode)).await.is_ok(), "{mode:?}");
+    }
+    let (here, keys) = (true, true);
+    let auth = |mode| floe::auth::Config { mode, ..floe::auth::Config::default() };
+    assert!(!auth(Mode::Auto).is_locked(!keys, here).unwrap(), "on loopback nobody shows anything");
+    assert!(auth(Mode::Auto).is_locked(keys, here).unwrap(), "unless there are keys");
+    assert!(auth(Mode::Auto).is_locked(!keys, !here).unwrap() && auth(Mode::Keys).is_locked(!keys, here).unwrap());
+    assert!(!auth(Mode::None).is_locked(keys, here).unwrap());
 }
