@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-api lint fmt deny bench bench-store model model-eval model-test setup setup-test clean
+.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-oidc test-api lint fmt deny bench bench-store model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -26,7 +26,7 @@ run: setup ## Build and serve on http://localhost:8080; FLOE_MODEL=base.en make 
 	fi; \
 	exec "$$floe" serve $(ARGS)
 
-test: lint test-rust test-bare test-web test-compat test-api deny ## Everything CI runs
+test: lint test-rust test-bare test-web test-compat test-oidc test-api deny ## Everything CI runs
 	@echo "make test: all parts passed"
 
 test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real sockets
@@ -58,6 +58,19 @@ $(COMPAT)/installed: tests/compat/requirements.txt tests/compat/constraints.txt 
 	@$(COMPAT)/venv/bin/pip install -qq --no-compile --disable-pip-version-check \
 	    -r tests/compat/requirements.txt -c tests/compat/constraints.txt
 	@PATH="$(CURDIR)/$(COMPAT)/venv/bin:$$PATH" npm ci --silent --prefix tests/compat/node
+	@touch $@
+
+OIDC := tests/oidc/node_modules/.installed
+
+test-oidc: setup $(OIDC) ## Tokens, logins and logouts with oidc-provider, the certified implementation of OpenID Connect
+	@$(CARGO) build --quiet --bin floe
+	@FLOE=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/floe \
+	    node --test --test-timeout=240000 tests/oidc/oidc.test.mjs
+
+$(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
+	@echo "installing oidc-provider"
+	@command -v npm >/dev/null || $(MAKE) --no-print-directory apt PACKAGES="nodejs npm"
+	@npm ci --silent --prefix tests/oidc
 	@touch $@
 
 API := target/api

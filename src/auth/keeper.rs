@@ -134,6 +134,7 @@ async fn refresh(identities: &Identities, provider: &Provider, login: LoginRow) 
             renewed.refresh_at_ms = Some(at_ms);
             store.renew_login(&renewed).await?;
             identities.inner.logins.forget();
+            tracing::debug!(login = %renewed.id, "a login was refreshed");
             Ok(())
         }
         Refreshed::Gone => {
