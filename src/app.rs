@@ -136,8 +136,9 @@ async fn open(config: &Config, app: &mut App, ip: IpAddr) -> anyhow::Result<auth
     let is_locked = is_locked(config, ip)?;
     let live = Live::default();
     let identities = match &app.kept {
-        Some(kept) => Some(identities(config, &kept.store, live.clone()).await?),
-        None => None,
+        // Where nothing has to be shown nobody has a key or a login, and no secret is needed.
+        Some(kept) if is_locked => Some(identities(config, &kept.store, live.clone()).await?),
+        _ => None,
     };
     let provider = auth::oidc::Provider::new(&config.auth.oidc)?;
     let mut door = shut(config, app.shared.clone());

@@ -157,7 +157,7 @@ impl std::str::FromStr for Role {
         [Self::Admin, Self::Member, Self::Device]
             .into_iter()
             .find(|role| role.as_str() == text)
-            .ok_or_else(|| UnknownWord { kind: "role", known: "admin, member, device" })
+            .ok_or(UnknownWord { kind: "role", known: "admin, member, device" })
     }
 }
 

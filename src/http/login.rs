@@ -56,7 +56,7 @@ pub(super) async fn begin(State(app): State<App>, wanted: Result<Query<Wanted>, 
     }
     let (identities, provider) = match both(&app) {
         Ok(both) => both,
-        Err(refusal) => return refusal,
+        Err(why) => return sentence(StatusCode::NOT_FOUND, why),
     };
     let (url, attempt) = match provider.begin_login(return_to).await {
         Ok(begun) => begun,
@@ -75,7 +75,9 @@ pub(super) async fn with_key(
     headers: HeaderMap,
     form: Result<Form<Shown>, FormRejection>,
 ) -> Response {
-    let Some(identities) = &app.door.identities else { return nothing_kept() };
+    let Some(identities) = &app.door.identities else {
+        return sentence(StatusCode::NOT_FOUND, NOTHING_KEPT);
+    };
     if !is_same_site(&headers) {
         return sentence(StatusCode::FORBIDDEN, &Refused::CrossSite.to_string());
     }
@@ -109,7 +111,7 @@ pub(super) async fn callback(
 ) -> Response {
     let (identities, provider) = match both(&app) {
         Ok(both) => both,
-        Err(refusal) => return refusal,
+        Err(why) => return sentence(StatusCode::NOT_FOUND, why),
     };
     let attempt: Option<Attempt> = cookie(&headers, UNDER_WAY).and_then(|cookie| {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
@@ -180,20 +182,13 @@ async fn log_in(identities: &Identities, headers: &HeaderMap, new: NewLogin, ret
 }
 
 /// What a login by the provider needs, or why there is none.
-fn both(app: &App) -> Result<(&Identities, &Provider), Response> {
-    let Some(provider) = app.door.provider.as_ref().filter(|provider| provider.has_login()) else {
-        let why = "Nobody logs in here by an identity provider: auth.oidc.client_id is not set.";
-        return Err(sentence(StatusCode::NOT_FOUND, why));
-    };
-    app.door.identities.as_ref().map(|identities| (identities, provider)).ok_or_else(nothing_kept)
+fn both(app: &App) -> Result<(&Identities, &Provider), &'static str> {
+    let provider = app.door.provider.as_ref().filter(|provider| provider.has_login());
+    let provider = provider.ok_or("Nobody logs in here by an identity provider: auth.oidc.client_id is not set.")?;
+    app.door.identities.as_ref().map(|identities| (identities, provider)).ok_or(NOTHING_KEPT)
 }
 
-fn nothing_kept() -> Response {
-    sentence(
-        StatusCode::NOT_FOUND,
-        "Nobody logs in here: there is no database to keep logins in (store.engine is none).",
-    )
-}
+const NOTHING_KEPT: &str = "Nobody logs in here: no keys are needed, or there is no database to keep logins in.";
 
 fn refuse(trouble: &Trouble) -> Response {
     let status = match trouble {

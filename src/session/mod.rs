@@ -255,9 +255,7 @@ impl Session {
                     taken_over = None;
                     self.give_way();
                 }
-                () = pass::ended(&pass), if self.ending == Ending::Open => {
-                    self.close(close::CREDENTIAL_ENDED, pass::REASON);
-                }
+                () = pass::ended(&pass), if self.ending == Ending::Open => self.dismiss(),
                 () = time::sleep_until(given_up.unwrap_or(self.began)), if given_up.is_some() => break,
                 () = ready.notified() => {
                     let collected = self.ears.collect_ready(self.now());

@@ -8,6 +8,7 @@ use super::{
     Ending, Received, Session,
     attachment::{Outgoing, Parcel},
     line::Line,
+    pass,
     returns::{Expected, Return},
 };
 use crate::{
@@ -64,6 +65,11 @@ impl Session {
             self.tell(Input::PlaybackProgress { response, played, state: PlaybackState::Playing });
         }
         self.tell(Input::PeerBack);
+    }
+
+    /// The client may not stay: its credential has ended.
+    pub(super) fn dismiss(&mut self) {
+        self.close(close::CREDENTIAL_ENDED, pass::REASON);
     }
 
     pub(super) fn receive(&mut self, received: Received) {

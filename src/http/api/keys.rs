@@ -191,7 +191,14 @@ fn admin<'a>(app: &'a App, who: &Principal) -> Result<&'a Identities, Problem> {
     if who.role != Role::Admin || !who.may(Scopes::KEYS) {
         return Err(Problem::forbidden("Keys are managed by an admin, with a key that has the scope \"keys\"."));
     }
-    app.door.identities.as_ref().ok_or_else(Problem::nothing_kept)
+    let none = || match app.kept {
+        Some(_) => {
+            let detail = "Nobody has to show a key here: auth.mode is none. Set it to keys; then keys can be made.";
+            Problem::new(StatusCode::NOT_FOUND, "no_keys_needed", detail)
+        }
+        None => Problem::nothing_kept(),
+    };
+    app.door.identities.as_ref().ok_or_else(none)
 }
 
 impl From<auth::Error> for Problem {

@@ -379,7 +379,10 @@ async fn a_resume_token_in_another_users_hands_is_none() {
 #[tokio::test]
 async fn a_server_with_another_secret_says_so_and_ends() {
     let dir = tempfile::tempdir().unwrap();
-    drop(start(locked(dir.path())).await);
+    let first = start(locked(dir.path())).await;
+    make_key(&first, json!({ "name": "web" })).await;
+    first.ask_to_stop();
+    first.stopped().await;
     let mut other = locked(dir.path());
     other.auth.secret = "quite another secret, as if by mistake".into();
     other.server.listen = "127.0.0.1:0".into();

@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod commands;
 mod conversations;
 mod going_on;
 mod identities;

@@ -15,7 +15,7 @@ use floe::{
     store::Reach,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -71,12 +71,17 @@ async fn axum_serve(listener: TcpListener, router: Router) {
 fn signing(kid: &str, algorithm: Algorithm) -> (EncodingKey, Value) {
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let _installed = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
-    let kind = if algorithm == Algorithm::EdDSA { &PKCS_ED25519 } else { &PKCS_ECDSA_P256_SHA256 };
-    let pair = KeyPair::generate_for(kind).unwrap();
-    let key = match algorithm {
-        Algorithm::EdDSA => EncodingKey::from_ed_der(&pair.serialize_der()),
-        _ => EncodingKey::from_ec_der(&pair.serialize_der()),
-    };
+    if algorithm == Algorithm::EdDSA {
+        let seed = *uuid::Uuid::new_v4().simple().encode_lower(&mut [0; 32]).as_bytes().first_chunk::<32>().unwrap();
+        // PKCS #8 around the seed (RFC 8410).
+        let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+        let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+        let x = BASE64_URL_SAFE_NO_PAD.encode(ring::signature::KeyPair::public_key(&pair));
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": "EdDSA", "use": "sig" });
+        return (EncodingKey::from_ed_der(&[&head[..], &seed].concat()), jwk);
+    }
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let key = EncodingKey::from_ec_der(&pair.serialize_der());
     let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
     jwk["kid"] = json!(kid);
     (key, jwk)
