@@ -1,12 +1,16 @@
-//! The one task that keeps credentials in order: ends sessions whose credential has ended, notes what was used, uses refresh
+//! What keeps credentials in order: ends sessions whose credential has ended, notes what was used, uses refresh
 //! tokens, forgets what is long over.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use secrecy::ExposeSecret as _;
 use tokio::{
     task::JoinSet,
-    time::{self, MissedTickBehavior},
+    time::{self, Interval, MissedTickBehavior},
 };
 
 use super::{
@@ -16,7 +20,7 @@ use super::{
 };
 use crate::store::LoginRow;
 
-/// What the task needs.
+/// What the tasks need.
 pub struct Keeper {
     /// Who talks.
     pub live: Live,
@@ -26,35 +30,48 @@ pub struct Keeper {
     pub provider: Option<Provider>,
 }
 
-/// The task; ends when dropped.
+/// The tasks; they end when this is dropped.
 #[derive(Debug)]
 pub struct Running {
     _tasks: JoinSet<()>,
 }
 
 impl Keeper {
-    /// Begins.
+    /// Begins: one task asks about revocations and waits for nothing else, the other does what nobody waits for.
     pub fn start(self) -> Running {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(self.run());
+        let (mut tasks, keeper) = (JoinSet::new(), Arc::new(self));
+        tasks.spawn(Arc::clone(&keeper).watch());
+        tasks.spawn(keeper.tidy());
         Running { _tasks: tasks }
     }
 
-    async fn run(self) {
-        let mut ticks = time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    async fn watch(self: Arc<Self>) {
+        let mut ticks = ticks();
+        loop {
+            ticks.tick().await;
+            self.live.expire(now_ms());
+            if let Some(identities) = &self.identities {
+                self.end_revoked(identities).await;
+            }
+        }
+    }
+
+    async fn tidy(self: Arc<Self>) {
+        let Some(identities) = &self.identities else { return };
+        let mut ticks = ticks();
         let mut forgets_at = ticks.tick().await;
+        // When what was last noted, as long as that is news: at most as many as are used within a minute.
+        let mut noted = HashMap::new();
         loop {
             let now = ticks.tick().await;
-            self.live.expire(now_ms());
-            let Some(identities) = &self.identities else { continue };
-            self.end_revoked(identities).await;
-            // Nobody waits for these; a question about revocations does not wait for them either.
-            let forgets = now >= forgets_at;
-            if forgets {
+            self.note_used(identities, &mut noted).await;
+            self.refresh(identities).await;
+            if now >= forgets_at {
                 forgets_at = now + FORGETS_EVERY;
+                if let Err(error) = identities.inner.store.forget_ended(now_ms() - KEPT_MS).await {
+                    tracing::warn!(%error, "ended logins could not be forgotten");
+                }
             }
-            let _next_time = time::timeout(REST_MAX, self.tidy_up(identities, forgets)).await;
         }
     }
 
@@ -77,24 +94,23 @@ impl Keeper {
         }
     }
 
-    async fn tidy_up(&self, identities: &Identities, forgets: bool) {
-        self.note_used(identities).await;
-        self.refresh(identities).await;
-        if forgets && let Err(error) = identities.inner.store.forget_ended(now_ms() - KEPT_MS).await {
-            tracing::warn!(%error, "ended logins could not be forgotten");
-        }
-    }
-
-    async fn note_used(&self, identities: &Identities) {
+    /// Notes what was used, at most once a minute each.
+    async fn note_used(&self, identities: &Identities, noted: &mut HashMap<Used, i64>) {
         let used = std::mem::take(&mut *identities.inner.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let now = now_ms();
+        noted.retain(|_, at_ms| now - *at_ms < NOTED_MS);
         for (used, at_ms) in used {
-            let noted = match used {
+            if noted.contains_key(&used) {
+                continue;
+            }
+            let done = match used {
                 Used::Key(id) => identities.inner.store.note_key_used(id, at_ms).await,
                 Used::Login(id) => identities.inner.store.note_login_used(id, at_ms).await,
             };
-            if noted.is_err() {
+            if done.is_err() {
                 return;
             }
+            noted.insert(used, at_ms);
         }
     }
 
@@ -108,6 +124,12 @@ impl Keeper {
             }
         }
     }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 async fn refresh(identities: &Identities, provider: &Provider, login: LoginRow) -> Result<(), Error> {
@@ -149,8 +171,8 @@ async fn refresh(identities: &Identities, provider: &Provider, login: LoginRow) 
 /// How often revocations are asked about: with the question's own time well within the five seconds that are promised.
 const TICK: Duration = Duration::from_millis(1_000);
 
-/// What everything else may take between two such questions.
-const REST_MAX: Duration = Duration::from_millis(2_500);
+/// How long a note of a use is good enough.
+const NOTED_MS: i64 = 60_000;
 
 /// How long a refresh token that was tried is left alone.
 const AGAIN_MS: i64 = 60_000;
