@@ -143,6 +143,9 @@ impl Provider {
             .timeout(timeout)
             .connect_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
+            // Asked seldom: a connection that was kept may be closed by the other side just as it is used, and a refresh token that
+            // went out on it is spent.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(|_| Error::Provider("no HTTP client can be made for the identity provider"))?;
         Ok(Some(Self {
