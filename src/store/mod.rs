@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 mod db;
 mod error;
-mod late;
+pub(crate) mod late;
 mod migrations;
 mod pen;
 mod reading;
@@ -29,7 +29,7 @@ pub use db::{Store, look};
 pub use error::Error;
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
-pub use rows::{Conversation, Hit, Item, Receipt, Usage};
+pub use rows::{Conversation, Hit, Item, Usage};
 
 /// Where conversations are kept.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]

@@ -10,7 +10,8 @@ use super::{
     Error, Store,
     db::{Db, either, within},
     now_ms,
-    rows::{Conversation, Hit, Item, Receipt, Usage},
+    record::ReceiptRow,
+    rows::{Conversation, Hit, Item, Usage},
     statements::{self, CLAIM, DELETE, ONE, RECEIPTS, TIMELINE, USAGE},
     words::Query,
 };
@@ -89,7 +90,7 @@ impl Store {
     }
 
     /// Its receipts in order.
-    pub async fn receipts(&self, id: ConversationId) -> Result<Vec<Receipt>, Error> {
+    pub async fn receipts(&self, id: ConversationId) -> Result<Vec<ReceiptRow>, Error> {
         Ok(ask!(self, pool => sqlx::query_as(RECEIPTS).bind(id.uuid()).fetch_all(pool).await))
     }
 

@@ -94,14 +94,14 @@ async fn what_was_said_is_read_again(config: Config) {
     assert_eq!(conversation.end_reason.as_deref(), Some("goodbye"));
     assert!(conversation.ended_at_ms.is_some_and(|ended| ended >= conversation.started_at_ms));
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items.iter().map(|item| item.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
+    assert_eq!(items.iter().map(|item| item.row.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
     assert_eq!(
-        (items[0].text.as_str(), items[0].start_ms, items[0].end_ms),
+        (items[0].row.text.as_str(), items[0].row.start_ms, items[0].row.end_ms),
         ("what time is it", Some(1_000), Some(1_900))
     );
-    assert_eq!((items[1].text.as_str(), items[1].written.as_deref()), ("It is", Some("It is noon.")));
-    assert!(items[1].interrupted && !items[0].interrupted);
-    assert_eq!(items[2].arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
+    assert_eq!((items[1].row.text.as_str(), items[1].row.written.as_deref()), ("It is", Some("It is noon.")));
+    assert!(items[1].row.interrupted && !items[0].row.interrupted);
+    assert_eq!(items[2].row.arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
     let receipts = kept.store.receipts(id).await.unwrap();
     assert_eq!(receipts.len(), 1);
     assert_eq!((receipts[0].endpoint_ms, receipts[0].transcript_ms, receipts[0].input_tokens), (Some(510), None, 120));
@@ -154,7 +154,7 @@ async fn the_newest_state_of_an_item_wins_in_whatever_order_they_come(config: Co
     let kept = Kept::open(&config).await;
     super::caught_up(&kept.recorder).await;
     assert_eq!(kept.store.timeline(id).await.unwrap(), before, "replaying changes nothing");
-    assert_eq!(before[0].text, "third");
+    assert_eq!(before[0].row.text, "third");
     assert_eq!(kept.store.receipts(id).await.unwrap().len(), 1);
     assert_eq!(kept.store.conversations("default", &any()).await.unwrap().conversations.len(), 1);
     let found = kept.store.search("default", &Query::parse("first").unwrap(), None, 10).await.unwrap();
@@ -208,7 +208,7 @@ async fn whoever_claims_a_session_fences_the_others(config: Config) {
     let progress = decided(&mut scribe.progress(), stale).await;
     assert!(progress.lost_to >= stale && progress.durable_to == mine, "{progress:?}");
     drop(scribe);
-    assert_eq!(kept.store.timeline(id).await.unwrap()[0].text, "mine");
+    assert_eq!(kept.store.timeline(id).await.unwrap()[0].row.text, "mine");
     let state = kept.store.conversation("default", id).await.unwrap().unwrap().state;
     assert_eq!(state, "live", "the stale session cannot even end it");
     kept.stop().await;
@@ -300,7 +300,7 @@ async fn words_are_found_and_marked(config: Config) {
     let gone = scribe.put(Change::Item(Box::new(gone))).unwrap();
     durable(&scribe, gone).await;
     assert_eq!(find("other").await, [0; 0], "nor what was taken out");
-    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.item != 9));
+    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.row.item != 9));
     drop(scribe);
     kept.stop().await;
 }
@@ -336,10 +336,10 @@ async fn strange_texts_are_kept(config: Config) {
     let last = scribe.put(said(4, &long)).unwrap();
     durable(&scribe, last).await;
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items[0].text, "a\u{fffd}b", "no database keeps a NUL");
-    assert_eq!(items[1].text, "'; DROP TABLE items; --");
-    assert_eq!(items[2].text, "👩‍👩‍👧‍👦 \u{202e}עברית");
-    assert!(items[3].text.len() <= 256 * 1024 && long.starts_with(&items[3].text));
+    assert_eq!(items[0].row.text, "a\u{fffd}b", "no database keeps a NUL");
+    assert_eq!(items[1].row.text, "'; DROP TABLE items; --");
+    assert_eq!(items[2].row.text, "👩‍👩‍👧‍👦 \u{202e}עברית");
+    assert!(items[3].row.text.len() <= 256 * 1024 && long.starts_with(&items[3].row.text));
     drop(scribe);
     kept.stop().await;
 }
