@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +13,10 @@ use super::{
     now_ms,
     record::ReceiptRow,
     rows::{Conversation, Hit, Item, Usage},
-    statements::{self, CLAIM, DELETE, ONE, RECEIPTS, TIMELINE, USAGE},
+    statements::{
+        self, CLAIM, DELETE, IS_RARE_POSTGRES, ONE, RECEIPTS, SEARCH_ALL_POSTGRES, SEARCH_ALL_SQLITE,
+        SEARCH_FEW_POSTGRES, TIMELINE, USAGE,
+    },
     words::Query,
 };
 use crate::ids::{ConversationId, SessionId};
@@ -142,13 +146,28 @@ impl Store {
 
     /// Asks the index of words.
     async fn search_all(&self, tenant: &str, query: &Query, below: i64, wanted: i64) -> Result<Vec<Hit>, Error> {
-        let (statement, words) = match self.db {
-            Db::Pg(_) => (statements::SEARCH_ALL_POSTGRES, query.tsquery()),
-            Db::Lite(_) => (statements::SEARCH_ALL_SQLITE, query.fts5()),
+        let timeout = Duration::from_millis(self.config.statement_timeout_ms);
+        let asking = async {
+            match &self.db {
+                Db::Pg(pool) => {
+                    let words = query.tsquery();
+                    let few = rare(pool, tenant, below, query.whole_tsquery()).await?;
+                    let statement = few.as_ref().map_or(SEARCH_ALL_POSTGRES, |_| SEARCH_FEW_POSTGRES);
+                    let asked = sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted).bind(words);
+                    match few {
+                        Some(few) => asked.bind(few),
+                        None => asked,
+                    }
+                    .fetch_all(pool)
+                    .await
+                }
+                Db::Lite(pool) => {
+                    let asked = sqlx::query_as(SEARCH_ALL_SQLITE).bind(tenant).bind(below).bind(wanted);
+                    asked.bind(query.fts5()).fetch_all(pool).await
+                }
+            }
         };
-        Ok(ask!(self, pool => {
-            sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted).bind(&words).fetch_all(pool).await
-        }))
+        Ok(within(timeout, asking).await??)
     }
 
     /// What a tenant used per day (UTC), oldest first. Days without anything are not there.
@@ -174,6 +193,14 @@ impl Store {
         });
         Ok(epoch.map(|(epoch,)| epoch))
     }
+}
+
+/// These words, if there are any and they are rare.
+async fn rare(pool: &PgPool, tenant: &str, below: i64, words: Option<String>) -> Result<Option<String>, sqlx::Error> {
+    let Some(words) = words else { return Ok(None) };
+    let asked = sqlx::query_scalar(IS_RARE_POSTGRES).bind(tenant).bind(below).bind(&words);
+    let is_rare: bool = asked.fetch_one(pool).await?;
+    Ok(is_rare.then_some(words))
 }
 
 /// The lowest id that something begun at this time can have: ids are UUIDs of version 7, milliseconds first.

@@ -106,6 +106,22 @@ pub const SEARCH_ALL_POSTGRES: &str = hits!(
      ORDER BY number + 0 DESC LIMIT $3"
 );
 
+/// The same for words (`$5` as a `tsquery`) that are rare without the last one. The index would first collect every item that
+/// has a word with the last one's beginning, a million if it is short; instead the few items with the other words are read.
+/// `OFFSET 0` because Postgres would ask the index for all of them.
+pub const SEARCH_FEW_POSTGRES: &str = hits!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms FROM (\
+     SELECT number, conversation_id, item, role, text, start_ms, lexemes FROM items \
+     WHERE lexemes @@ (CAST($5 AS tsquery) && CAST('''@' || md5($1) || '''' AS tsquery)) AND tenant_id = $1 AND number < $2 \
+     OFFSET 0) i WHERE i.lexemes @@ CAST($4 AS tsquery) ORDER BY i.number DESC LIMIT $3"
+);
+
+/// Whether words (`$3` as a `tsquery`) are rare: in less than one of eighty of a tenant's newest items below a number
+/// (`$2`).
+pub const IS_RARE_POSTGRES: &str = "SELECT COUNT(*) < 50 FROM (\
+     SELECT lexemes FROM items WHERE tenant_id = $1 AND number < $2 ORDER BY number DESC LIMIT 4000) i \
+     WHERE lexemes @@ CAST($3 AS tsquery)";
+
 /// The same for SQLite, `$4` the words in FTS5's. FTS5 does know the order of numbers.
 pub const SEARCH_ALL_SQLITE: &str = hits!(
     "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms \
