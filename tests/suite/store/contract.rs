@@ -44,6 +44,7 @@ promises!(
     whoever_claims_a_session_fences_the_others,
     lists_come_in_parts_and_filtered,
     words_are_found_and_marked,
+    words_before_a_beginning_are_found_be_they_rare_or_frequent,
     usage_is_summed_by_day,
     strange_texts_are_kept,
     tenants_do_not_see_each_other,
@@ -301,6 +302,28 @@ async fn words_are_found_and_marked(config: Config) {
     durable(&scribe, gone).await;
     assert_eq!(find("other").await, [0; 0], "nor what was taken out");
     assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.row.item != 9));
+    drop(scribe);
+    kept.stop().await;
+}
+
+async fn words_before_a_beginning_are_found_be_they_rare_or_frequent(config: Config) {
+    let kept = Kept::open(&config).await;
+    let mut scribe = kept.begin("default");
+    let mut last = 0;
+    for item in 1..=60 {
+        let seldom = if item == 30 { " seldom" } else { "" };
+        last = scribe.put(said(item, &format!("often{seldom} number{item}"))).unwrap();
+    }
+    durable(&scribe, last).await;
+    let find = async |words: &str| {
+        let page = kept.store.search("default", &Query::parse(words).unwrap(), None, 100).await.unwrap();
+        page.hits.iter().map(|hit| hit.item).collect::<Vec<_>>()
+    };
+    assert_eq!(find("often number3").await, [39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 3], "newest first");
+    assert_eq!(find("seldom number").await, [30]);
+    assert_eq!(find("seldom often number3").await, [30]);
+    assert_eq!(find("seldom number31").await, [0; 0]);
+    assert_eq!(find("never number").await, [0; 0]);
     drop(scribe);
     kept.stop().await;
 }
