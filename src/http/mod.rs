@@ -8,11 +8,12 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    auth::Principal,
     conversation::Settings,
     ids::{ConversationId, SessionId},
     protocol::{native::Offer, openai::Voices},
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Recorder, Scribe, Store, record::Opening, shared::Shared},
+    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, record::Opening, shared::Shared},
 };
 
 pub mod auth;
@@ -153,34 +154,37 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Begins to write down the conversation of a new session.
-    fn begin(&self, session: SessionId, agent: String, language: String) -> Scribe {
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+    /// Begins to write down the conversation of a new session, for whoever holds it.
+    fn begin(&self, who: &Principal, session: SessionId, agent: String, language: String) -> Scribe {
+        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language };
         self.recorder.begin(session, opening)
     }
 
-    /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
-    /// on, so what is read afterwards is all there is.
-    async fn claim(&self, shared: &Shared, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
+    /// Takes a conversation over, with what was said in it; `None` if there is none that this principal may go on with. Whoever
+    /// held it writes no more from here on, so what is read afterwards is all there is.
+    async fn claim(
+        &self,
+        shared: &Shared,
+        scope: Scope<'_>,
+        id: ConversationId,
+    ) -> Result<Option<(Claim, past::Kept)>, store::Error> {
         if self.recorder.spooled() > 0 {
             // Perhaps words of this very conversation: whoever goes on now would not know of them.
             return Err(store::Error::CatchingUp);
         }
-        let Some(conversation) = self.store.conversation(TENANT, id).await? else { return Ok(None) };
+        let Some(conversation) = self.store.conversation(scope, id).await? else { return Ok(None) };
         let session = conversation.session;
         let Some(epoch) = self.store.claim(session, self.recorder.node()).await? else { return Ok(None) };
         let (items, receipts) = (self.store.timeline(id).await?, self.store.receipts(id).await?);
         // What was told to be kept while the database was away may be there alone. It may also be away.
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
-        let (agent, language) = (conversation.agent, conversation.language);
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+        // It stays whose it was.
+        let Conversation { user, agent, language, .. } = conversation;
+        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }
-
-/// Whose conversations these are, until there is a login.
-const TENANT: &str = "default";
 
 /// Every route.
 pub fn router(app: App) -> Router {

@@ -13,9 +13,15 @@ use super::{Error, db::in_file};
 /// Number, name, text. Numbers only grow, texts never change once released.
 type Step = (i64, &'static str, &'static str);
 
-const POSTGRES: &[Step] = &[(1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql"))];
+const POSTGRES: &[Step] = &[
+    (1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql")),
+    (3, "identities", include_str!("../../migrations/postgres/0003_identities.sql")),
+];
 
-const SQLITE: &[Step] = &[(1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql"))];
+const SQLITE: &[Step] = &[
+    (1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql")),
+    (3, "identities", include_str!("../../migrations/sqlite/0003_identities.sql")),
+];
 
 fn migrator(steps: &[Step]) -> Migrator {
     let steps = steps.iter().map(|&(version, name, text)| {

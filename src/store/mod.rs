@@ -19,6 +19,7 @@ mod reading;
 pub mod record;
 pub mod recorder;
 mod rows;
+mod scope;
 pub mod shared;
 mod spool;
 pub mod statements;
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
 pub use rows::{Conversation, Hit, Item, Usage};
+pub use scope::{Reach, Scope};
 
 /// Where conversations are kept.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]

@@ -13,6 +13,8 @@ pub struct Conversation {
     pub id: ConversationId,
     /// The session that held it.
     pub session: SessionId,
+    /// Whose it is, if that is known.
+    pub user: Option<String>,
     /// Who answered.
     pub agent: String,
     /// Its language when it began.
@@ -102,6 +104,7 @@ macro_rules! reads {
 reads!(Conversation, row => Self {
     id: ConversationId::of_uuid(row.try_get::<Uuid, _>("id")?),
     session: SessionId::of_uuid(row.try_get::<Uuid, _>("session_id")?),
+    user: row.try_get("user_id")?,
     agent: row.try_get("agent")?,
     language: row.try_get("language")?,
     title: row.try_get("title")?,

@@ -1,7 +1,7 @@
 //! List, read, export, search, delete, and what it cost.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{
         Path, Query as Parameters, State,
         rejection::{PathRejection, QueryRejection},
@@ -19,10 +19,8 @@ use super::{
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
-    http::{
-        TENANT,
-        openapi::{Guarded, Stored},
-    },
+    auth::Principal,
+    http::openapi::{Guarded, Stored},
     ids::ConversationId,
     store::{Conversation, Filter, Item, words::Query},
 };
@@ -56,6 +54,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -70,7 +69,7 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
-    let page = kept(&app)?.store.conversations(TENANT, &filter).await?;
+    let page = kept(&app)?.store.conversations(who.scope(), &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
     Ok(Json(List { object: "list", data, has_more: page.has_more, next }).into_response())
@@ -83,9 +82,10 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let (conversation, items) = whole(&app, path).await?;
+    let (conversation, items) = whole(&app, &who, path).await?;
     let receipts = kept(&app)?.store.receipts(conversation.id).await?;
     Ok(Json(ConversationView::whole(conversation, items, receipts)).into_response())
 }
@@ -110,6 +110,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -122,9 +123,9 @@ pub(super) async fn transcript(
             .ok_or_else(|| Problem::bad_request("There are json, vtt, srt, md and txt (format=…, or Accept)."))?,
     };
     if format == Format::Json {
-        return read(State(app), path).await;
+        return read(State(app), Extension(who), path).await;
     }
-    let (conversation, items) = whole(&app, path).await?;
+    let (conversation, items) = whole(&app, &who, path).await?;
     let body = match format {
         Format::Vtt => export::vtt(&items),
         Format::Srt => export::srt(&items),
@@ -146,10 +147,11 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    if kept(&app)?.store.delete(TENANT, id).await? {
+    if kept(&app)?.store.delete(who.scope(), id).await? {
         tracing::info!(conversation = %id, "deleted");
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -179,12 +181,13 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
-    let page = kept(&app)?.store.search(TENANT, &words, below, limit(query.limit)?).await?;
+    let page = kept(&app)?.store.search(who.scope(), &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
         let snippet = words.mark(&hit.text);
@@ -213,6 +216,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -227,14 +231,18 @@ pub(super) async fn usage(
     if since_ms > until_ms || until_ms - since_ms > USAGE_MS_MAX {
         return Err(Problem::bad_request("since comes before until, and at most 400 days before it."));
     }
-    let days = kept(&app)?.store.usage(TENANT, since_ms, until_ms).await?;
+    let days = kept(&app)?.store.usage(who.scope(), since_ms, until_ms).await?;
     Ok(Json(UsageView::of(since_ms, until_ms, &days)).into_response())
 }
 
-async fn whole(app: &App, path: Result<Path<String>, PathRejection>) -> Result<(Conversation, Vec<Item>), Problem> {
+async fn whole(
+    app: &App,
+    who: &Principal,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<(Conversation, Vec<Item>), Problem> {
     let id = id(path)?;
     let store = &kept(app)?.store;
-    let conversation = store.conversation(TENANT, id).await?.ok_or_else(unknown)?;
+    let conversation = store.conversation(who.scope(), id).await?.ok_or_else(unknown)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
 }

@@ -21,6 +21,8 @@ pub(super) struct ConversationView {
     object: &'static str,
     id: String,
     session: String,
+    /// Whose it is; null if it belongs to no user.
+    user: Option<String>,
     agent: String,
     language: String,
     title: Option<String>,
@@ -42,6 +44,7 @@ impl ConversationView {
             object: "conversation",
             id: conversation.id.to_string(),
             session: conversation.session.to_string(),
+            user: conversation.user,
             agent: conversation.agent,
             language: conversation.language,
             title: conversation.title,

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use floe::{
     ids::ConversationId,
-    store::{Config, Error, Recorder, Scribe, Store},
+    store::{Config, Error, Recorder, Scope, Scribe, Store},
 };
 use sqlx::{Connection as _, PgConnection};
 use tokio::time;
@@ -52,7 +52,7 @@ async fn a_thousand_records_survive_a_postgres_that_is_killed_twice() {
     for scribe in &scribes {
         let id = scribe.conversation();
         assert_eq!(written(&kept.store, id).await, (1..=250).collect::<Vec<_>>(), "each once, none missing");
-        assert_eq!(kept.store.conversation("default", id).await.unwrap().unwrap().state, "ended");
+        assert_eq!(kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state, "ended");
     }
     drop(scribes);
     kept.stop().await;

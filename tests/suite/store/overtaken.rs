@@ -4,7 +4,7 @@
 use floe::{
     ids::{ConversationId, SessionId},
     store::{
-        Claim, Config, Scribe, Store,
+        Claim, Config, Scope, Scribe, Store,
         record::{Change, ItemRow},
     },
 };
@@ -93,11 +93,11 @@ async fn another_goes_on(other: &Config, Acknowledged { session, id, config }: A
 /// It is deleted; then the first server is back.
 async fn it_is_deleted(other: &Config, Acknowledged { id, config, .. }: Acknowledged) {
     let other = Kept::open(other).await;
-    assert!(other.store.delete("default", id).await.unwrap());
+    assert!(other.store.delete(Scope::tenant("default"), id).await.unwrap());
     let back = Kept::open(&config).await;
     caught_up(&back.recorder).await;
     assert_eq!(words(&other.store, id).await, [""; 0]);
-    assert!(other.store.conversation("default", id).await.unwrap().is_none());
+    assert!(other.store.conversation(Scope::tenant("default"), id).await.unwrap().is_none());
     back.stop().await;
     other.stop().await;
 }
