@@ -12,6 +12,7 @@ use crate::{
     agent,
     config::Config,
     http::{self, App, Kept, auth::Door, limits::Limits, server, tls},
+    jobs::{self, runner},
     models::{self, choose, speed},
     protocol::native::Offer,
     replay,
@@ -140,6 +141,14 @@ async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>>
     Ok(Some((Kept { store, recorder }, running)))
 }
 
+/// Begins to do what goes on after a call.
+fn work(config: &Config, app: &App, kept: &Kept) -> runner::Running {
+    let store = kept.store.clone();
+    let model = config.agent.model_name().map(|name| (Arc::clone(&app.engines.agent), name));
+    let list: jobs::List = vec![Arc::new(jobs::summary::Summarise::new(store.clone(), model, config.jobs.summaries))];
+    runner::start(&store, kept.recorder.node(), &config.jobs, list)
+}
+
 /// Begins to share with other nodes what they share; alone, with a memory of our own.
 fn share(config: &Config, app: &mut App) -> anyhow::Result<(Shared, shared::Running)> {
     install_tls();
@@ -184,6 +193,7 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
     };
     let tls = tls::acceptor(&config.server).context("TLS")?;
+    let working = kept.as_ref().map(|kept| work(config, &app, kept));
     let (registry, jobs, grace) = (app.registry.clone(), app.jobs.clone(), app.drain_grace);
     let router = http::router(app);
     let accepting = CancellationToken::new();
@@ -197,10 +207,16 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
             let leave = async {
                 registry.announce();
                 time::sleep(Duration::from_millis(config.server.drain_notice_ms)).await;
-                tokio::join!(registry.drain(grace), jobs.drain(grace))
+                let working = async {
+                    match working {
+                        Some(working) => working.stop(grace).await,
+                        None => true,
+                    }
+                };
+                tokio::join!(registry.drain(grace), jobs.drain(grace), working)
             };
             let drained = tokio::select! {
-                (sessions, jobs) = leave => sessions && jobs,
+                (sessions, jobs, _the_rest_was_given_back) = leave => sessions && jobs,
                 () = &mut serving => false,
             };
             if !drained {

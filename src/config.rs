@@ -36,6 +36,10 @@ pub struct Config {
     pub store: crate::store::Config,
     /// What several servers share.
     pub redis: crate::store::shared::Config,
+    /// Background work.
+    pub jobs: crate::jobs::Config,
+    /// How long things are kept.
+    pub privacy: crate::jobs::Privacy,
     /// Logs.
     pub telemetry: crate::telemetry::Config,
 }

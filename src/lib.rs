@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod engine;
 pub mod http;
 pub mod ids;
+pub mod jobs;
 pub mod models;
 pub mod protocol;
 pub mod recite;

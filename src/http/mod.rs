@@ -155,7 +155,7 @@ pub struct Kept {
 impl Kept {
     /// Begins to write down the conversation of a new session.
     fn begin(&self, session: SessionId, agent: String, language: String) -> Scribe {
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language, consent: None };
         self.recorder.begin(session, opening)
     }
 
@@ -174,7 +174,8 @@ impl Kept {
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
         let (agent, language) = (conversation.agent, conversation.language);
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language };
+        let consent = conversation.consent;
+        let opening = Opening { tenant: TENANT.to_owned(), user: conversation.user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }

@@ -13,9 +13,17 @@ use super::{Error, db::in_file};
 /// Number, name, text. Numbers only grow, texts never change once released.
 type Step = (i64, &'static str, &'static str);
 
-const POSTGRES: &[Step] = &[(1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql"))];
+const POSTGRES: &[Step] = &[
+    (1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql")),
+    (4, "jobs", include_str!("../../migrations/postgres/0004_jobs.sql")),
+    (5, "webhooks", include_str!("../../migrations/postgres/0005_webhooks.sql")),
+];
 
-const SQLITE: &[Step] = &[(1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql"))];
+const SQLITE: &[Step] = &[
+    (1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql")),
+    (4, "jobs", include_str!("../../migrations/sqlite/0004_jobs.sql")),
+    (5, "webhooks", include_str!("../../migrations/sqlite/0005_webhooks.sql")),
+];
 
 fn migrator(steps: &[Step]) -> Migrator {
     let steps = steps.iter().map(|&(version, name, text)| {

@@ -11,7 +11,7 @@ use super::{
     db::{Db, either, within},
     now_ms,
     rows::{Conversation, Hit, Item, Receipt, Usage},
-    statements::{self, CLAIM, DELETE, ONE, RECEIPTS, TIMELINE, USAGE},
+    statements::{self, CLAIM, ONE, RECEIPTS, TIMELINE, USAGE},
     words::Query,
 };
 use crate::ids::{ConversationId, SessionId};
@@ -157,15 +157,6 @@ impl Store {
         }))
     }
 
-    /// Deletes a conversation with everything in it, for good; also what its session still writes. False if the tenant has
-    /// none of this id. One statement: dropping this half-way deletes all or nothing.
-    pub async fn delete(&self, tenant: &str, id: ConversationId) -> Result<bool, Error> {
-        let deleted = ask!(self, pool => {
-            sqlx::query(DELETE).bind(tenant).bind(id.uuid()).execute(pool).await.map(|done| done.rows_affected())
-        });
-        Ok(deleted > 0)
-    }
-
     /// Takes a session over: whoever wrote for it before writes no more. Gives the new epoch; `None` if nobody knows it.
     pub async fn claim(&self, session: SessionId, node: &str) -> Result<Option<i64>, Error> {
         let epoch: Option<(i64,)> = ask!(self, pool => {
@@ -176,7 +167,7 @@ impl Store {
 }
 
 /// The lowest id that something begun at this time can have: ids are UUIDs of version 7, milliseconds first.
-fn first_at(ms: i64) -> Uuid {
+pub(super) fn first_at(ms: i64) -> Uuid {
     let ms = u128::try_from(ms.clamp(0, (1 << 48) - 1)).unwrap_or_default();
     Uuid::from_u128(ms << 80)
 }

@@ -25,6 +25,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "session",
         &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "store", "telemetry"],
     ),
+    ("reach", &[]),
+    ("jobs", &["ids", "agent", "engine", "store", "reach", "telemetry"]),
     ("recite", &["session", "conversation", "audio", "ids", "tts"]),
     ("transcribe", &["session", "conversation", "audio", "engine", "vad"]),
     ("converse", &["session", "transcribe", "protocol", "conversation", "audio", "ids", "store"]),
@@ -46,7 +48,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry"]),
+    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry", "jobs", "reach"]),
     ("doctor", &["config", "models", "store", "tts"]),
 ];
 

@@ -149,7 +149,7 @@ pub(super) async fn delete(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    if kept(&app)?.store.delete(TENANT, id).await? {
+    if kept(&app)?.store.delete(TENANT, id).await?.is_some() {
         tracing::info!(conversation = %id, "deleted");
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {

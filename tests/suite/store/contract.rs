@@ -169,8 +169,8 @@ async fn what_was_deleted_stays_deleted(config: Config) {
     let id = scribe.conversation();
     let secret = scribe.put(said(1, "my secret")).unwrap();
     durable(&scribe, secret).await;
-    assert!(kept.store.delete("default", id).await.unwrap());
-    assert!(!kept.store.delete("default", id).await.unwrap(), "it is gone");
+    assert!(kept.store.delete("default", id).await.unwrap().is_some());
+    assert!(kept.store.delete("default", id).await.unwrap().is_none(), "it is gone");
     // Its session does not know, and goes on.
     let after = scribe.put(said(2, "another secret")).unwrap();
     assert!(decided(&mut scribe.progress(), after).await.lost_to >= after, "nobody is told that this is kept");
@@ -356,7 +356,7 @@ async fn tenants_do_not_see_each_other(config: Config) {
     assert!(kept.store.conversations("us", &any()).await.unwrap().conversations.is_empty());
     assert!(kept.store.search("us", &query, None, 10).await.unwrap().hits.is_empty());
     assert!(kept.store.usage("us", 0, i64::MAX).await.unwrap().is_empty());
-    assert!(!kept.store.delete("us", id).await.unwrap());
+    assert!(kept.store.delete("us", id).await.unwrap().is_none());
     assert_eq!(kept.store.search("them", &query, None, 10).await.unwrap().hits.len(), 1);
     kept.stop().await;
 }

@@ -10,8 +10,16 @@ use uuid::Uuid;
 use crate::support::postgres::Cluster;
 
 const MIGRATIONS: [&str; 2] = [
-    include_str!("../../../migrations/postgres/0001_conversations.sql"),
-    include_str!("../../../migrations/sqlite/0001_conversations.sql"),
+    concat!(
+        include_str!("../../../migrations/postgres/0001_conversations.sql"),
+        include_str!("../../../migrations/postgres/0004_jobs.sql"),
+        include_str!("../../../migrations/postgres/0005_webhooks.sql"),
+    ),
+    concat!(
+        include_str!("../../../migrations/sqlite/0001_conversations.sql"),
+        include_str!("../../../migrations/sqlite/0004_jobs.sql"),
+        include_str!("../../../migrations/sqlite/0005_webhooks.sql"),
+    ),
 ];
 
 /// Lines that make an index, each with the comment right above it.
