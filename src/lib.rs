@@ -15,6 +15,7 @@ pub mod ids;
 pub mod jobs;
 pub mod models;
 pub mod protocol;
+pub mod reach;
 pub mod recite;
 pub mod replay;
 pub mod session;

@@ -10,9 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     conversation::Settings,
     ids::{ConversationId, SessionId},
+    jobs::erased,
     protocol::{native::Offer, openai::Voices},
+    reach::Reach,
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Recorder, Scribe, Store, record::Opening, shared::Shared},
+    store::{self, Claim, Recorder, Scribe, Store, audit, record::Opening, shared::Shared},
 };
 
 pub mod auth;
@@ -150,18 +152,29 @@ pub struct Kept {
     pub store: Store,
     /// For writing.
     pub recorder: Recorder,
+    /// For noting who reads what.
+    pub trail: audit::Trail,
+    /// Where it is noted who was erased.
+    pub erased: erased::Log,
+    /// For checking addresses that events are sent to.
+    pub reach: Reach,
 }
 
 impl Kept {
     /// Begins to write down the conversation of a new session.
-    fn begin(&self, session: SessionId, agent: String, language: String) -> Scribe {
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language, consent: None };
+    fn begin(&self, session: SessionId, agent: String, language: String, consent: Option<bool>) -> Scribe {
+        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language, consent };
         self.recorder.begin(session, opening)
     }
 
     /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
     /// on, so what is read afterwards is all there is.
-    async fn claim(&self, shared: &Shared, id: ConversationId) -> Result<Option<(Claim, past::Kept)>, store::Error> {
+    async fn claim(
+        &self,
+        shared: &Shared,
+        id: ConversationId,
+        consent: Option<bool>,
+    ) -> Result<Option<(Claim, past::Kept)>, store::Error> {
         if self.recorder.spooled() > 0 {
             // Perhaps words of this very conversation: whoever goes on now would not know of them.
             return Err(store::Error::CatchingUp);
@@ -174,7 +187,7 @@ impl Kept {
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
         let (agent, language) = (conversation.agent, conversation.language);
-        let consent = conversation.consent;
+        let consent = consent.or(conversation.consent);
         let opening = Opening { tenant: TENANT.to_owned(), user: conversation.user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }

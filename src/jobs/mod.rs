@@ -13,6 +13,7 @@ use crate::store::{
     jobs::{Claimed, Effect},
 };
 
+pub mod command;
 pub mod erased;
 pub mod forgetting;
 pub mod runner;

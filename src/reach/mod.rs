@@ -193,9 +193,8 @@ impl Reach {
 const LOCAL: [&str; 3] = ["localhost", "local", "internal"];
 
 fn named(headers: &[(&str, &str)]) -> HeaderMap {
-    let pair = |(name, value): &(&str, &str)| {
-        Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?))
-    };
+    let pair =
+        |(name, value): &(&str, &str)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?));
     headers.iter().filter_map(pair).collect()
 }
 

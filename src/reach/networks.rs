@@ -71,9 +71,8 @@ const V4: &[([u8; 4], u32, Kind)] = &[
 
 fn kind_of_v4(address: Ipv4Addr) -> Kind {
     let bits = address.to_bits();
-    let is_in = |(first, prefix, _): &&([u8; 4], u32, Kind)| {
-        (bits ^ u32::from_be_bytes(*first)).leading_zeros() >= *prefix
-    };
+    let is_in =
+        |(first, prefix, _): &&([u8; 4], u32, Kind)| (bits ^ u32::from_be_bytes(*first)).leading_zeros() >= *prefix;
     V4.iter().find(is_in).map_or(Kind::Public, |(_, _, kind)| *kind)
 }
 
@@ -108,9 +107,7 @@ fn kind_of_v6(address: Ipv6Addr) -> Kind {
     if a & 0xe000 != 0x2000 {
         return Kind::Reserved;
     }
-    let prefix = |[a, b, c, d]: [u16; 4]| {
-        u64::from(a) << 48 | u64::from(b) << 32 | u64::from(c) << 16 | u64::from(d)
-    };
+    let prefix = |[a, b, c, d]: [u16; 4]| u64::from(a) << 48 | u64::from(b) << 32 | u64::from(c) << 16 | u64::from(d);
     let bits = prefix([a, b, c, d]);
     let is_in = |(first, length, _): &&([u16; 4], u32, Kind)| (bits ^ prefix(*first)).leading_zeros() >= *length;
     V6.iter().find(is_in).map_or(Kind::Public, |(_, _, kind)| *kind)

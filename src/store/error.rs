@@ -45,6 +45,9 @@ pub enum Error {
     /// Some of what was said is on this server's disk only.
     #[error("records wait in this server's spool")]
     CatchingUp,
+    /// The list of erasures cannot be read or written.
+    #[error("privacy.erasures: {0}")]
+    Erasures(std::io::Error),
     /// Somebody else reads or writes all the time.
     #[error("the database is busy")]
     Busy,

@@ -13,7 +13,8 @@ use super::{
     desk::transact,
     jobs::{self, Claimed, Lost, NewJob, kind},
     now_ms, reading,
-    statements::DELETE,
+    rows::Conversation,
+    statements::{self, DELETE},
     webhooks,
 };
 use crate::ids::{ConversationId, SessionId};
@@ -147,6 +148,23 @@ impl Store {
     pub async fn tenants(&self) -> Result<Vec<String>, Error> {
         let timeout = std::time::Duration::from_millis(self.config.statement_timeout_ms);
         let asking = async { either!(Db, &self.db, pool => sqlx::query_scalar(TENANTS).fetch_all(pool).await) };
+        Ok(within(timeout, asking).await??)
+    }
+
+    /// A user's conversations, oldest first, a part at a time: those after one.
+    pub async fn conversations_of(
+        &self,
+        tenant: &str,
+        user: &str,
+        after: Option<ConversationId>,
+    ) -> Result<Vec<Conversation>, Error> {
+        let timeout = std::time::Duration::from_millis(self.config.statement_timeout_ms);
+        let after = after.map_or(Uuid::nil(), ConversationId::uuid);
+        let asking = async {
+            either!(Db, &self.db, pool => {
+                sqlx::query_as(statements::OF_USER).bind(tenant).bind(user).bind(after).bind(BATCH).fetch_all(pool).await
+            })
+        };
         Ok(within(timeout, asking).await??)
     }
 

@@ -39,6 +39,11 @@ pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, s
          started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
+/// A user's conversations, `$2` whose, `$3` after which, `$4` how many.
+pub const OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
+     FROM conversations WHERE tenant_id = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4";
+
 /// A conversation's items.
 pub const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
          tool, arguments, failed, recorded_at_ms, revision \

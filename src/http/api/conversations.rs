@@ -14,15 +14,14 @@ use utoipa::IntoParams;
 
 use super::{
     App, Problem,
+    asked::{bad_cursor, limit, parameters},
     export::{self, Format},
     kept,
+    who::{Asking, Who},
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
-    http::{
-        TENANT,
-        openapi::{Guarded, Stored},
-    },
+    http::openapi::{Guarded, Stored},
     ids::ConversationId,
     store::{Conversation, Filter, Item, words::Query},
 };
@@ -56,6 +55,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    who: Asking,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -70,7 +70,8 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
-    let page = kept(&app)?.store.conversations(TENANT, &filter).await?;
+    who.note(&app, "list", "conversations")?;
+    let page = kept(&app)?.store.conversations(&who.tenant, &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
     Ok(Json(List { object: "list", data, has_more: page.has_more, next }).into_response())
@@ -83,9 +84,10 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
+    who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let (conversation, items) = whole(&app, path).await?;
+    let (conversation, items) = whole(&app, &who, path).await?;
     let receipts = kept(&app)?.store.receipts(conversation.id).await?;
     Ok(Json(ConversationView::whole(conversation, items, receipts)).into_response())
 }
@@ -110,6 +112,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
+    who: Asking,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -122,9 +125,9 @@ pub(super) async fn transcript(
             .ok_or_else(|| Problem::bad_request("There are json, vtt, srt, md and txt (format=…, or Accept)."))?,
     };
     if format == Format::Json {
-        return read(State(app), path).await;
+        return read(State(app), who, path).await;
     }
-    let (conversation, items) = whole(&app, path).await?;
+    let (conversation, items) = whole(&app, &who, path).await?;
     let body = match format {
         Format::Vtt => export::vtt(&items),
         Format::Srt => export::srt(&items),
@@ -146,10 +149,14 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
+    who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    if kept(&app)?.store.delete(TENANT, id).await?.is_some() {
+    who.note(&app, "delete", id)?;
+    if let Some(gone) = kept(&app)?.store.delete(&who.tenant, id).await? {
+        // If Redis is away, its state ends by itself.
+        let _ends_by_itself = app.shared.forget(gone.session).await;
         tracing::info!(conversation = %id, "deleted");
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -179,12 +186,15 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
+    who: Asking,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
-    let page = kept(&app)?.store.search(TENANT, &words, below, limit(query.limit)?).await?;
+    // Not for which words: those say as much as the answer.
+    who.note(&app, "search", "conversations")?;
+    let page = kept(&app)?.store.search(&who.tenant, &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
         let snippet = words.mark(&hit.text);
@@ -213,6 +223,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
+    who: Asking,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -227,20 +238,21 @@ pub(super) async fn usage(
     if since_ms > until_ms || until_ms - since_ms > USAGE_MS_MAX {
         return Err(Problem::bad_request("since comes before until, and at most 400 days before it."));
     }
-    let days = kept(&app)?.store.usage(TENANT, since_ms, until_ms).await?;
+    let days = kept(&app)?.store.usage(&who.tenant, since_ms, until_ms).await?;
     Ok(Json(UsageView::of(since_ms, until_ms, &days)).into_response())
 }
 
-async fn whole(app: &App, path: Result<Path<String>, PathRejection>) -> Result<(Conversation, Vec<Item>), Problem> {
+async fn whole(
+    app: &App,
+    who: &Who,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<(Conversation, Vec<Item>), Problem> {
     let id = id(path)?;
     let store = &kept(app)?.store;
-    let conversation = store.conversation(TENANT, id).await?.ok_or_else(unknown)?;
+    let conversation = store.conversation(&who.tenant, id).await?.ok_or_else(unknown)?;
+    who.note(app, "read", id)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
-}
-
-fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Problem> {
-    query.map(|Parameters(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 
 /// An id; a text that is none names nothing, like one that nobody has.
@@ -252,22 +264,9 @@ fn unknown() -> Problem {
     Problem::not_found("There is no conversation of this id.")
 }
 
-fn bad_cursor() -> Problem {
-    Problem::bad_request("after is the next of an earlier answer.")
-}
-
-fn limit(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit.unwrap_or(LIMIT_DEFAULT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Problem::bad_request("limit is 1 to 100.")),
-    }
-}
-
 fn time(name: &str, text: &str) -> Result<i64, Problem> {
     let wrong = || Problem::bad_request(format!("{name} is a time such as 2026-11-23T00:00:00Z."));
     text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| wrong())
 }
 
-const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
 const USAGE_MS_MAX: i64 = 400 * 86_400_000;

@@ -11,11 +11,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{App, Kept, auth::Caller, openapi::documented, socket::origin_is_welcome};
 
+mod asked;
 mod conversations;
 mod export;
 pub(super) mod idempotency;
+mod jobs;
 pub(super) mod limits;
 mod problem;
+mod users;
+mod webhooks;
+pub(super) mod who;
 mod wire;
 
 pub(super) use problem::Problem;
@@ -28,6 +33,15 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::transcript))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(users::export))
+        .routes(routes!(users::erase))
+        .routes(routes!(users::audit))
         .split_for_parts();
     let router = router
         // A route of its own and no fallback: the page's `/{*path}` would win over that.
@@ -42,9 +56,12 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
 
 /// Pages of other origins may not read or delete what is kept here. (A page cannot read our answers without leave, but it
 /// could send a request and not care.)
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut response = match admit(&app, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     // What was said belongs to nobody's cache.
@@ -52,12 +69,12 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-fn admit(app: &App, request: &Request) -> Result<(), Problem> {
+fn admit(app: &App, request: &Request) -> Result<who::Who, Problem> {
     if !origin_is_welcome(request.headers(), &app.origins) {
         return Err(Problem::forbidden("This page may not ask. Its origin must be listed in server.origins."));
     }
     match app.door.who(request.headers(), request.uri().query()) {
-        Ok(Caller::Anybody | Caller::Key) => Ok(()),
+        Ok(caller @ (Caller::Anybody | Caller::Key)) => Ok(who::Who::of(&caller)),
         Ok(Caller::Secret(_)) => {
             Err(Problem::forbidden("A client secret opens one session, and nothing else. Use a key."))
         }

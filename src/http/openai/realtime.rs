@@ -138,7 +138,7 @@ async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, s
     match RealtimeCodec::accept(opening, &app.settings, id) {
         Ok((codec, mut settings, welcome)) => {
             let codec = Box::new(codec);
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string()));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string(), None));
             settings.durable = scribe.is_some();
             let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
             let talk = socket::Talk {

@@ -111,7 +111,7 @@ async fn process(State(app): State<App>, request: Request) -> Result<Response, P
     let length = converse::measure(&recording).await.map_err(problem)?;
     let id = SessionId::new();
     let kept = app.kept.as_ref().filter(|_| wanted.store.unwrap_or(true));
-    let scribe = kept.map(|kept| kept.begin(id, AGENT.to_owned(), language));
+    let scribe = kept.map(|kept| kept.begin(id, AGENT.to_owned(), language, None));
     let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
     let updates: Updates =
         Box::pin(converse::converse(recording, id, app.engines.clone(), scribe, permit, app.drain_grace));

@@ -1,6 +1,8 @@
 //! Work that goes on after the call: the queue and its workers on both databases, whoever is killed.
 
 mod queue;
+#[cfg(feature = "whisper")]
+mod thousand;
 
 use std::{sync::Arc, time::Duration};
 
