@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use floe::{app, config, doctor, models, replay, shutdown, telemetry};
+use floe::{app, config, doctor, jobs, models, replay, shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 /// A voice server: clients stream speech, hear an answer while it is still being written, and may talk over it.
@@ -42,6 +42,9 @@ enum Command {
     Models(models::command::Command),
     /// Streams recordings like a live microphone and prints what was understood, the reply, and how long each stage took.
     Replay(replay::Args),
+    /// Shows background jobs (summaries, webhooks, erasures), and tries them again.
+    #[command(subcommand)]
+    Jobs(jobs::command::Command),
     /// Makes the tables of the database what this version needs. `floe serve` does the same when it starts.
     Migrate,
     /// Says what every setting is, and where it comes from.
@@ -97,6 +100,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
             telemetry::start(&telemetry)?;
             runtime.block_on(app::models(&loaded.config, command))
+        }
+        Command::Jobs(command) => {
+            let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
+            telemetry::start(&telemetry)?;
+            runtime.block_on(app::jobs(&loaded.config, command))
         }
         Command::Migrate => {
             telemetry::start(&loaded.config.telemetry)?;

@@ -132,7 +132,8 @@ pub(crate) async fn ask(
     }
 
     let (recorder, running) = Recorder::start(store.clone()).await?;
-    let opening = Opening { tenant: BIG.into(), agent: "default".into(), language: "en".into(), user: None };
+    let opening =
+        Opening { tenant: BIG.into(), agent: "default".into(), language: "en".into(), user: None, consent: None };
     let mut scribe = recorder.begin(SessionId::new(), opening);
     let words = talks.words(0..2_000);
     let mut item = 0;
@@ -159,7 +160,7 @@ pub(crate) async fn ask(
     running.stop(Duration::from_secs(10)).await;
     bench
         .take("(delete: a conversation)", false, async |dice| {
-            Ok(usize::from(store.delete(Scope::tenant(BIG), some(dice)).await?))
+            Ok(usize::from(store.delete(Scope::tenant(BIG), some(dice)).await?.is_some()))
         })
         .await?;
     Ok(longest)

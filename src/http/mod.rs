@@ -11,9 +11,11 @@ use crate::{
     auth::Principal,
     conversation::Settings,
     ids::{ConversationId, SessionId},
+    jobs::erased,
     protocol::{native::Offer, openai::Voices},
+    reach::Reach,
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, record::Opening, shared::Shared},
+    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, audit, record::Opening, shared::Shared},
 };
 
 pub mod auth;
@@ -151,12 +153,25 @@ pub struct Kept {
     pub store: Store,
     /// For writing.
     pub recorder: Recorder,
+    /// For noting who reads what.
+    pub trail: audit::Trail,
+    /// Where it is noted who was erased.
+    pub erased: erased::Log,
+    /// For checking addresses that events are sent to.
+    pub reach: Reach,
 }
 
 impl Kept {
     /// Begins to write down the conversation of a new session, for whoever holds it.
-    fn begin(&self, who: &Principal, session: SessionId, agent: String, language: String) -> Scribe {
-        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language };
+    fn begin(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        agent: String,
+        language: String,
+        consent: Option<bool>,
+    ) -> Scribe {
+        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language, consent };
         self.recorder.begin(session, opening)
     }
 
@@ -167,6 +182,7 @@ impl Kept {
         shared: &Shared,
         scope: Scope<'_>,
         id: ConversationId,
+        consent: Option<bool>,
     ) -> Result<Option<(Claim, past::Kept)>, store::Error> {
         if self.recorder.spooled() > 0 {
             // Perhaps words of this very conversation: whoever goes on now would not know of them.
@@ -179,9 +195,10 @@ impl Kept {
         // What was told to be kept while the database was away may be there alone. It may also be away.
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
+        let consent = consent.or(conversation.consent);
         // It stays whose it was.
         let Conversation { user, agent, language, .. } = conversation;
-        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language };
+        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }

@@ -33,6 +33,9 @@ use crate::protocol::openai::ErrorBody;
     tags(
         (name = "voice", description = "A recording through a whole conversation"),
         (name = "conversations", description = "What was said. Errors are problem+json (RFC 9457)"),
+        (name = "jobs", description = "Work that goes on after a conversation"),
+        (name = "webhooks", description = "Events, sent to others. docs/webhooks.md"),
+        (name = "privacy", description = "Export, erasure, and who read what"),
         (name = "openai", description = "For programs written against OpenAI's API"),
     ),
 )]

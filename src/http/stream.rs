@@ -139,10 +139,10 @@ async fn begin(
     let Begun { id, kept, scribe } = match conversation {
         None => {
             let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(who, id, agent, language));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(who, id, agent, language, negotiated.consent));
             Begun { id, kept: None, scribe }
         }
-        Some((conversation, scope)) => go_on(app, scope, conversation).await?,
+        Some((conversation, scope)) => go_on(app, scope, conversation, negotiated.consent).await?,
     };
     settings.durable = scribe.is_some();
     let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
@@ -187,9 +187,14 @@ async fn left_elsewhere<'a>(
 }
 
 /// Takes a stored conversation over: whoever held it before writes no more.
-async fn go_on(app: &App, scope: Scope<'_>, conversation: ConversationId) -> Result<Begun, ProtocolError> {
+async fn go_on(
+    app: &App,
+    scope: Scope<'_>,
+    conversation: ConversationId,
+    consent: Option<bool>,
+) -> Result<Begun, ProtocolError> {
     let keeper = app.kept.as_ref().ok_or_else(native::unknown_conversation)?;
-    let claimed = keeper.claim(&app.shared, scope, conversation).await.map_err(|error| {
+    let claimed = keeper.claim(&app.shared, scope, conversation, consent).await.map_err(|error| {
         tracing::warn!(%error, "a conversation cannot go on");
         ProtocolError::closing(
             native::close::OVERLOADED,

@@ -10,8 +10,12 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+pub mod audit;
 mod db;
+mod desk;
 mod error;
+mod forgetting;
+pub mod jobs;
 pub(crate) mod late;
 mod migrations;
 mod pen;
@@ -24,10 +28,12 @@ pub mod shared;
 mod spool;
 pub mod statements;
 mod thread;
+pub mod webhooks;
 pub mod words;
 
 pub use db::{Store, look};
 pub use error::Error;
+pub use forgetting::{Erasure, Forget, Gone};
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
 pub use rows::{Conversation, Hit, Item, Usage};

@@ -5,17 +5,20 @@
 
 use std::collections::HashMap;
 
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::{
     Error, Store,
     db::{Connection, either, within},
+    desk::transact,
+    jobs::{NewJob, enqueue},
     late, now_ms,
-    record::{Change, Entry},
+    record::{Change, Closing, Entry},
     statements::MARK_LOST,
-    words,
+    webhooks, words,
 };
+use crate::ids::ConversationId;
 
 /// The statement of one change.
 macro_rules! statement {
@@ -29,7 +32,8 @@ macro_rules! statement {
                 .bind(&opening.user)
                 .bind(&opening.agent)
                 .bind(&opening.language)
-                .bind(entry.at_ms),
+                .bind(entry.at_ms)
+                .bind(opening.consent),
             Change::Item(row) => sqlx::query(PUT_ITEM)
                 .bind(entry.conversation)
                 .bind(row.item)
@@ -77,6 +81,31 @@ macro_rules! statement {
         }
     }};
 }
+/// How a conversation came to its end.
+struct Ending<'a> {
+    /// Tells this end from another one of the same conversation.
+    name: String,
+    event: webhooks::Event<'a>,
+    at_ms: i64,
+}
+
+impl<'a> Ending<'a> {
+    fn of(entry: &Entry, closing: &'a Closing) -> Self {
+        let state = if closing.lost { "lost" } else { "ended" };
+        let event = webhooks::Event::Ended { state, reason: &closing.reason };
+        Self { name: format!("{}.{}", entry.epoch, entry.revision), event, at_ms: entry.at_ms }
+    }
+}
+
+/// What follows from the end of a conversation.
+macro_rules! ended {
+    ($connection:expr, $tenant:expr, $conversation:expr, $ending:expr) => {{
+        let ending: &Ending<'_> = $ending;
+        enqueue!($connection, &NewJob::summarise($tenant, $conversation, &ending.name));
+        webhooks::announce!($connection, $tenant, $conversation, &ending.event, &ending.name, ending.at_ms);
+    }};
+}
+
 /// One entry, with the same statements on either database.
 macro_rules! one {
     ($connection:expr, $node:expr, $entry:expr, $from:expr, $fence:expr) => {{
@@ -109,7 +138,13 @@ macro_rules! one {
             }
         };
         if is_owner {
-            statement!(entry).execute($connection).await?;
+            let changed = statement!(entry).fetch_optional(&mut *$connection).await?;
+            // In the same transaction: a conversation that has ended has its jobs.
+            if let (Change::Closed(closing), Some(row)) = (&entry.change, changed) {
+                let tenant: String = row.try_get("tenant_id")?;
+                let ending = Ending::of(entry, closing);
+                ended!($connection, &tenant, ConversationId::of_uuid(entry.conversation), &ending);
+            }
             Verdict::Kept
         } else if let (From::Spool, Some(item)) = ($from, late::asked(entry)) {
             let place: late::Place = sqlx::query_as(late::PLACE)
@@ -199,6 +234,9 @@ impl Pen {
         match written {
             Ok(Ok(verdicts)) => {
                 self.connection = Some(connection);
+                if entries.iter().any(|entry| matches!(entry.change, Change::Closed(_))) {
+                    self.store.wake();
+                }
                 Ok(verdicts)
             }
             // Dropped here, and closed with that.
@@ -210,20 +248,19 @@ impl Pen {
     /// Marks what a server of this name left behind when it ended without a word: conversations that were live before this
     /// server began.
     pub(super) async fn mark_lost(&mut self, before_ms: i64) -> Result<u64, Error> {
-        let timeout = self.store.config.write_timeout();
-        let mut connection = within(timeout, self.store.connect()).await??;
-        let marking = async {
-            either!(Connection, &mut connection, connection => {
-                sqlx::query(MARK_LOST)
-                    .bind(&self.node)
-                    .bind(before_ms)
-                    .execute(&mut **connection)
-                    .await
-                    .map(|done| done.rows_affected())
-            })
-        };
-        let marked = within(timeout, marking).await??;
-        self.connection = Some(connection);
+        let (store, node) = (&self.store, &self.node);
+        let marked = transact!(store, tx => {
+            let rows = sqlx::query(MARK_LOST).bind(node).bind(before_ms).fetch_all(&mut *tx).await?;
+            let marked = rows.len() as u64;
+            let event = webhooks::Event::Ended { state: "lost", reason: "server_lost" };
+            let ending = Ending { name: format!("lost.{before_ms}"), event, at_ms: now_ms() };
+            for row in rows {
+                let (id, tenant): (Uuid, String) = (row.try_get("id")?, row.try_get("tenant_id")?);
+                ended!(tx, &tenant, ConversationId::of_uuid(id), &ending);
+            }
+            marked
+        })?;
+        store.wake();
         Ok(marked)
     }
 
@@ -264,9 +301,10 @@ const OPEN_SESSION: &str =
 
 const FENCE: &str = "UPDATE sessions SET written_at_ms = $3 WHERE id = $1 AND epoch = $2";
 
-const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) \
-     ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL";
+const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms, consent) \
+     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7, $8) \
+     ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL, \
+         consent = COALESCE(excluded.consent, conversations.consent)";
 
 const PUT_ITEM: &str = "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, written, language, \
          start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words, \
@@ -287,4 +325,4 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoc
      ON CONFLICT (conversation_id, response) DO NOTHING";
 
 const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
-     WHERE id = $1 AND state <> 'ended'";
+     WHERE id = $1 AND state <> 'ended' RETURNING tenant_id";

@@ -249,26 +249,6 @@ impl Store {
         }))
     }
 
-    /// Deletes a conversation with everything in it, for good; also what its session still writes. False if there is none
-    /// of this id within the scope. One statement: dropping this half-way deletes all or nothing.
-    pub async fn delete(&self, scope: Scope<'_>, id: ConversationId) -> Result<bool, Error> {
-        let (statement, user) = match scope.reach {
-            Reach::Tenant => (statements::DELETE, None),
-            Reach::User(user) => (statements::DELETE_OF_USER, Some(user)),
-            // Seeing is not owning.
-            Reach::One(_) | Reach::Nothing => return Ok(false),
-        };
-        let deleted = ask!(self, pool => {
-            let asked = sqlx::query(statement).bind(scope.tenant).bind(id.uuid());
-            let asked = match user {
-                Some(user) => asked.bind(user),
-                None => asked,
-            };
-            asked.execute(pool).await.map(|done| done.rows_affected())
-        });
-        Ok(deleted > 0)
-    }
-
     /// Takes a session over: whoever wrote for it before writes no more. Gives the new epoch; `None` if nobody knows it.
     pub async fn claim(&self, session: SessionId, node: &str) -> Result<Option<i64>, Error> {
         let epoch: Option<(i64,)> = ask!(self, pool => {
@@ -287,7 +267,7 @@ async fn rare(pool: &PgPool, tenant: &str, below: i64, words: Option<String>) ->
 }
 
 /// The lowest id that something begun at this time can have: ids are UUIDs of version 7, milliseconds first.
-fn first_at(ms: i64) -> Uuid {
+pub(super) fn first_at(ms: i64) -> Uuid {
     let ms = u128::try_from(ms.clamp(0, (1 << 48) - 1)).unwrap_or_default();
     Uuid::from_u128(ms << 80)
 }

@@ -46,6 +46,9 @@ pub struct Opening {
     pub agent: String,
     /// Its language, as a BCP 47 tag; empty = not known.
     pub language: String,
+    /// Whether who speaks agreed to being kept, if the client said so.
+    #[serde(default)]
+    pub consent: Option<bool>,
 }
 
 /// How it ended.

@@ -3,8 +3,11 @@
 use sqlx::{FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::record::{ItemRow, ReceiptRow};
-use crate::ids::{ConversationId, SessionId};
+use super::{
+    jobs::Job,
+    record::{ItemRow, ReceiptRow},
+};
+use crate::ids::{ConversationId, JobId, SessionId};
 
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,12 @@ pub struct Conversation {
     pub language: String,
     /// What it was about, if somebody has said so.
     pub title: Option<String>,
+    /// The same in a few sentences.
+    pub summary: Option<String>,
+    /// What made title and summary: a model's name, or a method's.
+    pub summary_by: Option<String>,
+    /// Whether who spoke agreed to being kept, if the client said so.
+    pub consent: Option<bool>,
     /// `live`, `ended` or `lost`.
     pub state: String,
     /// Why it ended, as a word.
@@ -108,6 +117,9 @@ reads!(Conversation, row => Self {
     agent: row.try_get("agent")?,
     language: row.try_get("language")?,
     title: row.try_get("title")?,
+    summary: row.try_get("summary")?,
+    summary_by: row.try_get("summary_by")?,
+    consent: row.try_get("consent")?,
     state: row.try_get("state")?,
     end_reason: row.try_get("end_reason")?,
     started_at_ms: row.try_get("started_at_ms")?,
@@ -170,4 +182,18 @@ reads!(Usage, row => Self {
     replies: row.try_get("replies")?,
     input_tokens: row.try_get("input_tokens")?,
     output_tokens: row.try_get("output_tokens")?,
+});
+
+reads!(Job, row => Self {
+    number: row.try_get("number")?,
+    id: JobId::of_uuid(row.try_get::<Uuid, _>("id")?),
+    kind: row.try_get("kind")?,
+    subject: row.try_get("subject")?,
+    state: row.try_get("state")?,
+    attempts: row.try_get("attempts")?,
+    due_at_ms: row.try_get("due_at_ms")?,
+    node: row.try_get("node")?,
+    error: row.try_get("error")?,
+    created_at_ms: row.try_get("created_at_ms")?,
+    finished_at_ms: row.try_get("finished_at_ms")?,
 });

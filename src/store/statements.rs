@@ -23,8 +23,8 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
     macro_rules! list {
         ($index:literal, $filters:literal) => {
             concat!(
-                "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, ",
-                "audio_in_ms, audio_out_ms FROM conversations",
+                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, ",
+                "started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms FROM conversations",
                 $index,
                 " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
                 $filters,
@@ -61,14 +61,19 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
 }
 
 /// One conversation, `$2` its id.
-pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
 /// The same if it is the user's, `$3`.
-pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
+
+/// A user's conversations, `$2` whose, `$3` after which, `$4` how many.
+pub const OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
+     FROM conversations WHERE tenant_id = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4";
 
 /// A conversation's items.
 pub const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
@@ -215,4 +220,5 @@ pub const CLAIM: &str =
 
 /// Marks the conversations of a node (`$1`) lost that it left live before a time (`$2`).
 pub const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
-     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";
+     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2) \
+     RETURNING id, tenant_id";

@@ -48,6 +48,7 @@ fn install() -> Option<PrometheusHandle> {
     describe_counter!("voice_shared_resets_total", "Times that Redis had lost everything");
     describe_counter!("voice_shared_taken_over_total", "Sessions that another node went on with");
     describe_counter!("voice_shared_phrases_total", "Phrases looked for in Redis, by whether they were there");
+    describe_counter!("voice_jobs_total", "Attempts at background jobs by kind and what became of them");
     describe_counter!("voice_rate_limited_total", "Requests refused because their caller asked too much");
     Some(handle)
 }
@@ -142,6 +143,11 @@ pub(crate) fn shared_taken_over() {
 /// A phrase was looked for.
 pub(crate) fn shared_phrase(is_hit: bool) {
     counter!("voice_shared_phrases_total", "outcome" => if is_hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// What became of an attempt at a job.
+pub(crate) fn job(kind: &str, outcome: &'static str) {
+    counter!("voice_jobs_total", "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// Somebody asked too much.

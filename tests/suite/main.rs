@@ -16,6 +16,7 @@ mod deploy;
 #[cfg(feature = "whisper")]
 mod end_to_end;
 mod http;
+mod jobs;
 mod models;
 mod protocol;
 mod session;

@@ -26,6 +26,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "session",
         &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "store", "telemetry"],
     ),
+    ("reach", &[]),
+    ("jobs", &["ids", "agent", "engine", "store", "reach", "telemetry"]),
     ("recite", &["session", "conversation", "audio", "ids", "tts"]),
     ("transcribe", &["session", "conversation", "audio", "engine", "vad"]),
     ("converse", &["session", "transcribe", "protocol", "conversation", "audio", "ids", "store"]),
@@ -40,6 +42,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "ids",
             "store",
             "telemetry",
+            "jobs",
+            "reach",
             "recite",
             "transcribe",
             "converse",
@@ -48,7 +52,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["auth", "http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry"]),
+    (
+        "config",
+        &["auth", "http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry", "jobs", "reach"],
+    ),
     ("doctor", &["config", "models", "store", "tts"]),
 ];
 
@@ -81,7 +88,7 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("cookie", &["http"]),
     ("sqlx", &["store"]),
     ("redis", &["store"]),
-    ("clap", &["main", "models", "replay", "caller", "bin"]),
+    ("clap", &["main", "models", "jobs", "replay", "caller", "bin"]),
     ("anyhow", &["main", "app", "doctor", "bin"]),
     ("fs4", &["models"]),
     ("half", &["models"]),

@@ -14,8 +14,10 @@ use utoipa::IntoParams;
 
 use super::{
     App, Problem,
+    asked::{bad_cursor, limit, parameters},
     export::{self, Format},
     kept,
+    who::{Asking, Asks as _},
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
@@ -54,7 +56,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -69,6 +71,7 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
+    who.note(&app, "list", "conversations")?;
     let page = kept(&app)?.store.conversations(who.scope(), &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
@@ -82,7 +85,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (conversation, items) = whole(&app, &who, path).await?;
@@ -110,7 +113,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -147,11 +150,14 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    if kept(&app)?.store.delete(who.scope(), id).await? {
+    who.note(&app, "delete", id)?;
+    if let Some(gone) = kept(&app)?.store.delete(who.scope(), id).await? {
+        // If Redis is away, its state ends by itself.
+        let _ends_by_itself = app.shared.forget(gone.session).await;
         tracing::info!(conversation = %id, "deleted");
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -181,12 +187,14 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
+    // Not for which words: those say as much as the answer.
+    who.note(&app, "search", "conversations")?;
     let page = kept(&app)?.store.search(who.scope(), &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
@@ -216,7 +224,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -243,12 +251,9 @@ async fn whole(
     let id = id(path)?;
     let store = &kept(app)?.store;
     let conversation = store.conversation(who.scope(), id).await?.ok_or_else(unknown)?;
+    who.note(app, "read", id)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
-}
-
-fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Problem> {
-    query.map(|Parameters(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
 }
 
 /// An id; a text that is none names nothing, like one that nobody has.
@@ -260,22 +265,9 @@ fn unknown() -> Problem {
     Problem::not_found("There is no conversation of this id.")
 }
 
-fn bad_cursor() -> Problem {
-    Problem::bad_request("after is the next of an earlier answer.")
-}
-
-fn limit(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit.unwrap_or(LIMIT_DEFAULT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Problem::bad_request("limit is 1 to 100.")),
-    }
-}
-
 fn time(name: &str, text: &str) -> Result<i64, Problem> {
     let wrong = || Problem::bad_request(format!("{name} is a time such as 2026-11-23T00:00:00Z."));
     text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| wrong())
 }
 
-const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
 const USAGE_MS_MAX: i64 = 400 * 86_400_000;

@@ -17,11 +17,16 @@ use super::{
 };
 use crate::auth::{Role, Scopes};
 
+mod asked;
 mod conversations;
 mod export;
 pub(super) mod idempotency;
+mod jobs;
 pub(super) mod limits;
 mod problem;
+mod users;
+mod webhooks;
+mod who;
 mod wire;
 
 pub(super) use problem::Problem;
@@ -34,6 +39,15 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::transcript))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(users::export))
+        .routes(routes!(users::erase))
+        .routes(routes!(users::audit))
         .split_for_parts();
     let router = router
         // A route of its own and no fallback: the page's `/{*path}` would win over that.

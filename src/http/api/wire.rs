@@ -25,7 +25,14 @@ pub(super) struct ConversationView {
     user: Option<String>,
     agent: String,
     language: String,
+    /// What it was about, once it is over.
     title: Option<String>,
+    /// The same in a few sentences.
+    summary: Option<String>,
+    /// What made title and summary: a model's name, or a method's.
+    summary_by: Option<String>,
+    /// Whether who spoke agreed to being kept, if the client said so (`hello.consent`).
+    consent: Option<bool>,
     state: String,
     end_reason: Option<String>,
     started_at: String,
@@ -48,6 +55,9 @@ impl ConversationView {
             agent: conversation.agent,
             language: conversation.language,
             title: conversation.title,
+            summary: conversation.summary,
+            summary_by: conversation.summary_by,
+            consent: conversation.consent,
             state: conversation.state,
             end_reason: conversation.end_reason,
             started_at: rfc3339(conversation.started_at_ms),

@@ -5,5 +5,5 @@ mod chance;
 mod checker;
 mod client;
 mod killing;
-mod node;
 mod owners;
+use crate::support::node;

@@ -171,8 +171,8 @@ async fn what_was_deleted_stays_deleted(config: Config) {
     let id = scribe.conversation();
     let secret = scribe.put(said(1, "my secret")).unwrap();
     durable(&scribe, secret).await;
-    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap());
-    assert!(!kept.store.delete(Scope::tenant("default"), id).await.unwrap(), "it is gone");
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_some());
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_none(), "it is gone");
     // Its session does not know, and goes on.
     let after = scribe.put(said(2, "another secret")).unwrap();
     assert!(decided(&mut scribe.progress(), after).await.lost_to >= after, "nobody is told that this is kept");
@@ -381,7 +381,7 @@ async fn tenants_do_not_see_each_other(config: Config) {
     assert!(kept.store.conversations(Scope::tenant("us"), &any()).await.unwrap().conversations.is_empty());
     assert!(kept.store.search(Scope::tenant("us"), &query, None, 10).await.unwrap().hits.is_empty());
     assert!(kept.store.usage(Scope::tenant("us"), 0, i64::MAX).await.unwrap().is_empty());
-    assert!(!kept.store.delete(Scope::tenant("us"), id).await.unwrap());
+    assert!(kept.store.delete(Scope::tenant("us"), id).await.unwrap().is_none());
     assert_eq!(kept.store.search(Scope::tenant("them"), &query, None, 10).await.unwrap().hits.len(), 1);
     kept.stop().await;
 }
@@ -432,9 +432,9 @@ async fn users_do_not_see_each_other(config: Config) {
     assert!(kept.store.conversation(one, ids[1]).await.unwrap().is_some_and(|one| one.user.as_deref() == Some("bob")));
     assert!(kept.store.conversation(one, ids[0]).await.unwrap().is_none());
     for scope in [ann, one, nothing, Scope::user("them", "bob")] {
-        assert!(!kept.store.delete(scope, ids[1]).await.unwrap(), "{scope:?}");
+        assert!(kept.store.delete(scope, ids[1]).await.unwrap().is_none(), "{scope:?}");
     }
-    assert!(kept.store.delete(bob, ids[1]).await.unwrap());
+    assert!(kept.store.delete(bob, ids[1]).await.unwrap().is_some());
     kept.stop().await;
 }
 

@@ -47,7 +47,7 @@ impl Kept {
 }
 
 fn opening(tenant: &str, agent: &str) -> Opening {
-    Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into() }
+    Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into(), consent: None }
 }
 
 fn said(item: i64, text: &str) -> Change {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 pub(crate) mod client;
 pub(crate) mod duplex;
 pub(crate) mod fake_llm;
+#[cfg(feature = "whisper")]
+pub(crate) mod node;
 #[cfg(feature = "piper")]
 pub(crate) mod onnx;
 #[cfg(feature = "piper")]

@@ -10,11 +10,11 @@ use std::{
 use tokio::time;
 
 /// Longest wait for anything that must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server. Killed when dropped.
-pub(super) struct Node {
-    pub(super) port: u16,
+pub(crate) struct Node {
+    pub(crate) port: u16,
     dir: tempfile::TempDir,
     settings: Vec<(&'static str, String)>,
     process: Option<Child>,
@@ -23,7 +23,7 @@ pub(super) struct Node {
 impl Node {
     /// One that keeps conversations in this Postgres, or if there is none in a file of its own, and shares the rest in this Redis,
     /// if there is one. Its engines need no model: nobody speaks here, replies are written beforehand.
-    pub(super) fn new(postgres: Option<String>, redis: Option<String>) -> Self {
+    pub(crate) fn new(postgres: Option<String>, redis: Option<String>) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let mut settings = vec![
             ("FLOE_STT_ENGINE", "openai".to_owned()),
@@ -41,8 +41,13 @@ impl Node {
         Self { port, dir: tempfile::tempdir().unwrap(), settings, process: None }
     }
 
+    /// Sets a variable for its next start.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
+
     /// Starts it; it is not ready yet.
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_floe"))
@@ -61,7 +66,7 @@ impl Node {
     }
 
     /// Waits until it answers.
-    pub(super) async fn answers(&mut self) {
+    pub(crate) async fn answers(&mut self) {
         let (url, log) = (self.http("/livez"), self.dir.path().join("log"));
         let process = self.process.as_mut().expect("it runs");
         until("a server answers", || {
@@ -74,20 +79,20 @@ impl Node {
     }
 
     /// As the kernel does when memory runs out.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
     /// Sends it a signal: `STOP`, `CONT`, `TERM`.
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.as_ref().expect("it runs").id();
         assert!(Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status().unwrap().success());
     }
 
     /// Waits until nothing waits in its spool, asks it to end, and waits until it has: everything is written then.
-    pub(super) async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         let url = self.http("/readyz");
         until("the spool is caught up with", || {
             let asked = reqwest::get(url.clone());
@@ -105,7 +110,7 @@ impl Node {
     }
 
     /// Where it keeps things.
-    pub(super) fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join("store")
     }
 
