@@ -15,11 +15,13 @@ type Step = (i64, &'static str, &'static str);
 
 const POSTGRES: &[Step] = &[
     (1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql")),
+    (2, "recordings", include_str!("../../migrations/postgres/0002_recordings.sql")),
     (3, "identities", include_str!("../../migrations/postgres/0003_identities.sql")),
 ];
 
 const SQLITE: &[Step] = &[
     (1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql")),
+    (2, "recordings", include_str!("../../migrations/sqlite/0002_recordings.sql")),
     (3, "identities", include_str!("../../migrations/sqlite/0003_identities.sql")),
 ];
 
