@@ -20,7 +20,7 @@ use crate::{
         self, Recorder, Running, Store,
         shared::{self, Load, Shared},
     },
-    stt, telemetry, tts, vad,
+    stt, tape, telemetry, tts, vad,
 };
 
 /// Loads every engine. Takes as long as the speech model takes to load; blocks.
@@ -113,6 +113,9 @@ pub async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
 /// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
 const RECORDER_GRACE: Duration = Duration::from_secs(10);
 
+/// What sound gets to reach the disk.
+const TAPING_GRACE: Duration = Duration::from_secs(3);
+
 /// What the keeper gets to give leases back.
 const SHARING_GRACE: Duration = Duration::from_secs(3);
 
@@ -129,15 +132,19 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// Opens the store and starts its recorder.
-async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>> {
+/// Opens the store and starts its recorder, and what keeps sound.
+async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, (Running, tape::Running))>> {
     let Some(store) = Store::open(config).await.context("the store")? else {
         tracing::warn!("store.engine is none: conversations are not kept, and no turn is durable");
         return Ok(None);
     };
     let (recorder, running) = Recorder::start(store.clone()).await.context("the store")?;
     tracing::info!(engine = store.engine(), "conversations are kept");
-    Ok(Some((Kept { store, recorder }, running)))
+    let (deck, taping) = tape::Deck::start(config, store.clone(), recorder.node()).context("store.audio")?;
+    if config.audio {
+        tracing::info!("conversations are kept as sound, too");
+    }
+    Ok(Some((Kept { store, recorder, deck }, (running, taping))))
 }
 
 /// Begins to share with other nodes what they share; alone, with a memory of our own.
@@ -214,10 +221,13 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
     if !sharing.stop(SHARING_GRACE).await && shared.is_shared() {
         tracing::warn!("leases were not given back; they run out by themselves");
     }
-    if let Some(recording) = recording
-        && !recording.stop(RECORDER_GRACE).await
-    {
-        tracing::error!("the recorder did not finish in time; the last records may be lost");
+    if let Some((recording, taping)) = recording {
+        if !taping.stop(TAPING_GRACE).await {
+            tracing::warn!("sound was not written in time; what is missing is the end of it");
+        }
+        if !recording.stop(RECORDER_GRACE).await {
+            tracing::error!("the recorder did not finish in time; the last records may be lost");
+        }
     }
     if let Some(kept) = kept {
         kept.store.close().await;

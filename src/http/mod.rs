@@ -14,6 +14,7 @@ use crate::{
     protocol::{native::Offer, openai::Voices},
     session::{Engines, past, registry::Registry, returns::Returns},
     store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, record::Opening, shared::Shared},
+    tape::{Deck, Tape},
 };
 
 pub mod auth;
@@ -151,6 +152,16 @@ pub struct Kept {
     pub store: Store,
     /// For writing.
     pub recorder: Recorder,
+    /// For sound.
+    pub deck: Deck,
+}
+
+impl App {
+    /// A tape for what this scribe writes down, if sound is kept.
+    fn tape(&self, scribe: Option<&Scribe>) -> Option<Tape> {
+        let (kept, scribe) = (self.kept.as_ref()?, scribe?);
+        kept.deck.tape(scribe.conversation(), scribe.epoch())
+    }
 }
 
 impl Kept {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::auth::{Role, Scopes};
 
+mod audio;
 mod conversations;
 mod export;
 pub(super) mod idempotency;
@@ -32,6 +33,8 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::read, conversations::delete))
         .routes(routes!(conversations::transcript))
+        .routes(routes!(audio::list))
+        .routes(routes!(audio::read))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
         .split_for_parts();

@@ -7,3 +7,4 @@ mod client;
 mod killing;
 mod node;
 mod owners;
+mod sound;

@@ -41,6 +41,12 @@ impl Node {
         Self { port, dir: tempfile::tempdir().unwrap(), settings, process: None }
     }
 
+    /// The same with one more setting.
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
     /// Starts it; it is not ready yet.
     pub(super) fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
@@ -109,7 +115,7 @@ impl Node {
         self.dir.path().join("store")
     }
 
-    fn http(&self, path: &str) -> String {
+    pub(super) fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 

@@ -3,7 +3,7 @@
 use floe::{
     ids::SessionId,
     store::{
-        Config,
+        Config, Scope,
         record::{Change, TrackRow},
     },
 };
@@ -48,7 +48,7 @@ pub(super) async fn files_of_sound_are_listed_and_their_deletion_is_remembered(c
     assert_eq!(kept.store.tracks(id).await.unwrap(), tracks);
 
     assert!(kept.store.to_erase(&node, 10).await.unwrap().is_empty());
-    assert!(kept.store.delete("default", id).await.unwrap());
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap());
     assert!(kept.store.tracks(id).await.unwrap().is_empty());
     assert_eq!(kept.store.to_erase(&node, 10).await.unwrap(), [id]);
     assert!(kept.store.to_erase("another", 10).await.unwrap().is_empty());
@@ -73,7 +73,7 @@ pub(super) async fn a_file_of_an_overtaken_session_is_known_all_the_same(config:
     assert_eq!((tracks.len(), tracks[0].part, tracks[0].row.complete), (1, 1, true));
 
     // Not of a conversation that was deleted.
-    assert!(kept.store.delete("default", id).await.unwrap());
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap());
     let late = scribe.put(Change::Track(over("assistant"))).unwrap();
     decided(&mut scribe.progress(), late).await;
     assert!(kept.store.tracks(id).await.unwrap().is_empty());
