@@ -213,6 +213,16 @@ pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id 
 
 /// The same if it is the user's, `$3`.
 pub const DELETE_OF_USER: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
+/// A conversation's files of sound.
+pub const TRACKS: &str = "SELECT part, track, node, offset_ms, started_at_ms, length_ms, bytes, complete \
+     FROM recordings WHERE conversation_id = $1 ORDER BY part, track DESC";
+
+/// Conversations that were deleted, and of which a node (`$1`) may have files; `$2` how many.
+pub const TO_ERASE: &str =
+    "SELECT conversation_id FROM recordings_deleted WHERE node = $1 ORDER BY conversation_id LIMIT $2";
+
+/// The node (`$1`) has erased those of a conversation (`$2`).
+pub const ERASED: &str = "DELETE FROM recordings_deleted WHERE node = $1 AND conversation_id = $2";
 
 /// Takes a session (`$1`) over for a node (`$2`) at a time (`$3`).
 pub const CLAIM: &str =

@@ -154,15 +154,20 @@ pub(super) async fn delete(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
+    let kept = kept(&app)?;
     who.note(&app, "delete", id)?;
-    if let Some(gone) = kept(&app)?.store.delete(who.scope(), id).await? {
-        // If Redis is away, its state ends by itself.
-        let _ends_by_itself = app.shared.forget(gone.session).await;
-        tracing::info!(conversation = %id, "deleted");
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(unknown())
+    let gone = kept.store.delete(who.scope(), id).await?.ok_or_else(unknown)?;
+    // If Redis is away, its state ends by itself.
+    let _ends_by_itself = app.shared.forget(gone.session).await;
+    tracing::info!(conversation = %id, "deleted");
+    match kept.deck.erase(id).await {
+        Ok(()) => {
+            let _again_next_time = kept.store.erased(kept.recorder.node(), id).await;
+        }
+        // The database remembers that it is to be erased.
+        Err(error) => tracing::warn!(%error, conversation = %id, "its sound is erased later"),
     }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// What can be asked of the search.
@@ -257,11 +262,11 @@ async fn whole(
 }
 
 /// An id; a text that is none names nothing, like one that nobody has.
-fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
+pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
     path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::not_found("There is no conversation of this id.")
 }
 
