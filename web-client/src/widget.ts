@@ -1,6 +1,6 @@
 // The script of `<script type="module" src="https://voice.example/widget.js">`: defines <floe-voice>.
 
-import { comesFrom, FloeVoice } from './ui/element';
+import { comesFrom, FloeVoice } from './ui/element.js';
 
 comesFrom(import.meta.url);
 if (!customElements.get('floe-voice')) customElements.define('floe-voice', FloeVoice);
@@ -12,5 +12,5 @@ declare global {
 }
 
 export { FloeVoice };
-export { english, type Line, type Words } from './ui/words';
-export * from './index';
+export { english, type Line, type Words } from './ui/words.js';
+export * from './index.js';

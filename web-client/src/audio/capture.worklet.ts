@@ -1,7 +1,7 @@
 // The microphone: whatever rate the browser gives becomes frames of 20 ms at 16 kHz.
 
-import { FRAME_SAMPLES, INPUT_RATE_HZ } from '../session/protocol';
-import { Resampler } from './resample';
+import { FRAME_SAMPLES, INPUT_RATE_HZ } from '../session/protocol.js';
+import { Resampler } from './resample.js';
 
 /** The average of all channels. */
 function mixed(channels: Float32Array[]): Float32Array {

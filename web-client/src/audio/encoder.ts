@@ -1,7 +1,7 @@
 // What is sent for a frame of the microphone: Opus where the browser can make it, else PCM.
 
-import { FRAME_MS, FRAME_SAMPLES, INPUT_RATE_HZ, type Format } from '../session/protocol';
-import { toPcm16 } from './pcm';
+import { FRAME_MS, FRAME_SAMPLES, INPUT_RATE_HZ, type Format } from '../session/protocol.js';
+import { toPcm16 } from './pcm.js';
 
 /** Frames in, packets out, in order and as many. */
 export interface FrameEncoder {

@@ -1,6 +1,6 @@
 // The microphone: asking for it, choosing one, noticing that it is gone.
 
-import type { Trouble } from '../session/state';
+import type { Trouble } from '../session/state.js';
 
 export interface MicrophoneEvents {
   /** 20 ms at 16 kHz. */
@@ -50,7 +50,7 @@ export class Microphone {
     const mine = this.#opening;
     let stream: MediaStream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: this.#constraints() });
+      stream = await this.#ask();
     } catch (error) {
       return trouble((error as DOMException).name);
     }
@@ -79,10 +79,17 @@ export class Microphone {
     return all.filter(({ kind, deviceId }) => kind === 'audioinput' && deviceId !== '').map(({ deviceId, label }) => ({ id: deviceId, name: label }));
   }
 
-  /** Wishes, not conditions: some browsers lack some of them, and a chosen device may be gone. */
-  #constraints(): MediaTrackConstraints {
-    const processing = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
-    return this.#wanted ? { ...processing, deviceId: { ideal: this.#wanted } } : processing;
+  /** The one that was chosen; if it is gone, the browser's choice. */
+  async #ask(): Promise<MediaStream> {
+    // Wishes, not conditions: some browsers lack some of them.
+    const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+    const { mediaDevices } = navigator;
+    if (!this.#wanted) return mediaDevices.getUserMedia({ audio });
+    return mediaDevices.getUserMedia({ audio: { ...audio, deviceId: { exact: this.#wanted } } }).catch((error: DOMException) => {
+      if (error.name === 'NotAllowedError') throw error;
+      this.#wanted = '';
+      return mediaDevices.getUserMedia({ audio });
+    });
   }
 
   #use(context: AudioContext, stream: MediaStream): void {

@@ -1,7 +1,7 @@
 // The loudspeaker: the page's side of the playback worklet.
 
-import { FLAG_LAST, type Frame, type PlaybackState } from '../session/protocol';
-import { fromPcm16 } from './pcm';
+import { FLAG_LAST, type Frame, type PlaybackState } from '../session/protocol.js';
+import { fromPcm16 } from './pcm.js';
 
 /** To the worklet. */
 export type PlaybackRequest =

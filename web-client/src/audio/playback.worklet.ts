@@ -1,8 +1,8 @@
 // The voice: samples at the server's rate in, sound at the browser's rate out; says how far it has played.
 
-import { JitterBuffer } from './jitter';
-import type { PlaybackReport, PlaybackRequest } from './playback';
-import { Resampler } from './resample';
+import { JitterBuffer } from './jitter.js';
+import type { PlaybackReport, PlaybackRequest } from './playback.js';
+import { Resampler } from './resample.js';
 
 const REPORT_MS = 250;
 

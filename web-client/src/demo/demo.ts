@@ -1,8 +1,8 @@
 // The page at `/`: the widget, questions to click, and a drawer for those who want to see inside.
 
-import type { FloeVoice } from '../widget';
-import { Drawer } from './drawer';
-import { askForTicket } from './signin';
+import type { FloeVoice } from '../widget.js';
+import { Drawer } from './drawer.js';
+import { askForTicket } from './signin.js';
 
 // Served beside this script, and whole: importing its source would put it in here a second time.
 const WIDGET = './widget.js';

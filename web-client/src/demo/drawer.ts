@@ -1,8 +1,8 @@
 // The developer drawer: latency by stage, loudness with what the server takes for speech, figures, events.
 
-import type { Latency, ServerMessage, Statistics, Timing, VoiceSession } from '../index';
-import { h, s } from '../ui/dom';
-import { Scope } from './scope';
+import type { Latency, ServerMessage, Statistics, Timing, VoiceSession } from '../index.js';
+import { h, s } from '../ui/dom.js';
+import { Scope } from './scope.js';
 
 const STAGES: readonly [keyof Latency, string][] = [
   ['eot', 'Turn over'], ['asr', 'Words known'], ['llm_first', 'Agent’s first word'], ['tts_first', 'Voice’s first sound'],

@@ -1,6 +1,6 @@
 // Whether this server wants to know who talks. One without accounts or keys has nothing to ask, and needs no ticket.
 
-import type { TicketSource } from '../session/ticket';
+import type { TicketSource } from '../session/ticket.js';
 
 const TICKETS = '/v1/stream/tickets';
 

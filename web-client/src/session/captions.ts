@@ -1,6 +1,6 @@
 // What has been said so far, as the server tells it. Pure: messages in, entries out.
 
-import type { Said, ServerMessage } from './protocol';
+import type { Said, ServerMessage } from './protocol.js';
 
 /** One thing said. */
 export interface Entry {

@@ -2,7 +2,7 @@
 
 import {
   readFrame, readMessage, SUBPROTOCOL, type ClientMessage, type Frame, type Hello, type Ready, type ServerMessage,
-} from './protocol';
+} from './protocol.js';
 
 const READY_MS = 8_000;
 const BEAT_MS = 5_000;

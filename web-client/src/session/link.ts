@@ -1,14 +1,14 @@
 // The line to the server over as many sockets as it takes: tickets, reconnecting with backoff, resume, speech that waits.
 
-import { next, pauseMs } from './closing';
-import { Connection, type OpenSocket } from './connection';
-import { memory, type Remembered } from './memory';
+import { next, pauseMs } from './closing.js';
+import { Connection, type OpenSocket } from './connection.js';
+import { memory, type Remembered } from './memory.js';
 import {
   FRAME_MS, INPUT_RATE_HZ, OUTPUT_RATE_HZ, type ClientMessage, type Format, type Frame, type Hello, type Ready,
   type ServerMessage, type Settings,
-} from './protocol';
-import type { TicketError, TicketSource } from './ticket';
-import { Uplink } from './uplink';
+} from './protocol.js';
+import type { TicketError, TicketSource } from './ticket.js';
+import { Uplink } from './uplink.js';
 
 export interface LinkEvents {
   ready(message: Ready): void;

@@ -1,6 +1,6 @@
 // A microphone that is on and gives nothing: switched off at the device, muted by the system, or the wrong one. Pure.
 
-import { FRAME_MS } from './protocol';
+import { FRAME_MS } from './protocol.js';
 
 /** The quietest real microphone in the quietest room is above that. */
 const PEAK_MIN = 2 / 32768;

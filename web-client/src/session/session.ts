@@ -1,20 +1,20 @@
 // A conversation with the server: wires microphone, line and loudspeaker to the reducer, and carries out what it decides.
 
-import { canOpus, encoderFor, OPUS_UP, type FrameEncoder } from '../audio/encoder';
-import { Microphone, type Device } from '../audio/microphone';
-import { measure } from '../audio/pcm';
-import { Playback, type PlaybackReport } from '../audio/playback';
-import { Sound, workletUrl } from '../audio/sound';
-import { Captions, type Entry } from './captions';
-import type { OpenSocket } from './connection';
-import { Emitter } from './emitter';
-import { Link, PCM_UP } from './link';
-import { FRAME_MS, OUTPUT_RATE_HZ, type Ready, type ServerMessage, type Settings, type TurnMode } from './protocol';
-import { Quiet } from './quiet';
-import { initial, phase, reduce, type Effect, type Happening, type Phase, type State } from './state';
-import { Stopwatch, type Timing } from './stopwatch';
-import { ticketFrom, type TicketSource } from './ticket';
-import { WakeLock } from './wake';
+import { canOpus, encoderFor, OPUS_UP, type FrameEncoder } from '../audio/encoder.js';
+import { Microphone, type Device } from '../audio/microphone.js';
+import { measure } from '../audio/pcm.js';
+import { Playback, type PlaybackReport } from '../audio/playback.js';
+import { Sound, workletUrl } from '../audio/sound.js';
+import { Captions, type Entry } from './captions.js';
+import type { OpenSocket } from './connection.js';
+import { Emitter } from './emitter.js';
+import { Link, PCM_UP } from './link.js';
+import { FRAME_MS, OUTPUT_RATE_HZ, type Ready, type ServerMessage, type Settings, type TurnMode } from './protocol.js';
+import { Quiet } from './quiet.js';
+import { initial, phase, reduce, type Effect, type Happening, type Phase, type State } from './state.js';
+import { Stopwatch, type Timing } from './stopwatch.js';
+import { ticketFrom, type TicketSource } from './ticket.js';
+import { WakeLock } from './wake.js';
 
 export interface VoiceSessionOptions {
   /** Where Floe is, such as `https://voice.example`; the page's own origin if absent. */

@@ -1,7 +1,7 @@
 // What the conversation is doing: (state, event) → state and effects. Pure; `session.ts` carries the effects out.
 
-import { closeWords, next } from './closing';
-import type { ClientMessage, PlaybackState, ServerMessage, TurnMode } from './protocol';
+import { closeWords, next } from './closing.js';
+import type { ClientMessage, PlaybackState, ServerMessage, TurnMode } from './protocol.js';
 
 /** Why the microphone cannot be used. */
 export type Trouble = 'denied' | 'missing' | 'busy' | 'insecure' | 'unsupported' | 'unplugged';
@@ -238,7 +238,8 @@ function microphone(state: State, is: 'on' | 'off' | Trouble): Step {
 function played(state: State, reply: number, playback: PlaybackState): Step {
   if (playback === 'playing') return [state.sounding === reply ? state : { ...state, sounding: reply }, []];
   if (playback === 'paused') return [state, []];
-  return [state.sounding === reply ? { ...state, sounding: null } : state, []];
+  // Its last word is out; that the server says so, too, is a matter of milliseconds.
+  return [{ ...state, sounding: state.sounding === reply ? null : state.sounding, reply: state.reply === reply ? null : state.reply }, []];
 }
 
 /** Which of the states that a person understands this is. */

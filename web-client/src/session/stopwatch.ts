@@ -1,6 +1,6 @@
 // What a person waits for, on the page's own clock. Pure: times come from outside.
 
-import { FRAME_MS } from './protocol';
+import { FRAME_MS } from './protocol.js';
 
 /** In milliseconds. */
 export interface Timing {

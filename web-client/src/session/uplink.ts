@@ -1,6 +1,6 @@
 // The microphone's frames on their way to the server: numbered, sent as the socket takes them, kept in case it breaks. Pure.
 
-import { FLAG_DROPPED, FLAG_START, FRAME_MS, writeFrame } from './protocol';
+import { FLAG_DROPPED, FLAG_START, FRAME_MS, writeFrame } from './protocol.js';
 
 /** Ten seconds. What is older is let go of, sent or not, and the server is told. */
 export const KEPT_FRAMES = 10_000 / FRAME_MS;

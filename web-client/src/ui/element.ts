@@ -1,13 +1,13 @@
 // <floe-voice>: a conversation on any page. Attributes are read when it begins; properties and methods are for the page's script.
 
-import { VoiceSession, type VoiceSessionOptions } from '../session/session';
-import type { Phase, State } from '../session/state';
-import type { TicketSource } from '../session/ticket';
-import { h } from './dom';
-import { icon } from './icons';
-import type { Action } from './orb';
-import { Panel } from './panel';
-import { english, type Words } from './words';
+import { VoiceSession, type VoiceSessionOptions } from '../session/session.js';
+import { initial, type Phase, type State } from '../session/state.js';
+import { ticketFrom, type TicketSource } from '../session/ticket.js';
+import { h } from './dom.js';
+import { icon } from './icons.js';
+import type { Action } from './orb.js';
+import { Panel } from './panel.js';
+import { english, type Words } from './words.js';
 import css from './widget.css?inline';
 
 const sheet = new CSSStyleSheet();
@@ -31,7 +31,7 @@ export function comesFrom(url: string): void {
 export class FloeVoice extends HTMLElement {
   static readonly observedAttributes = ['heading', 'captions', 'open', 'mode'];
 
-  /** Gives a ticket for a connection, where an address (`ticket-url`) is not enough. To be set before it begins. */
+  /** Gives a ticket for a connection, where an address (`ticket-url`) is not enough. */
   ticket: TicketSource | null = null;
 
   readonly #panel: Panel;
@@ -143,14 +143,18 @@ export class FloeVoice extends HTMLElement {
     const given = (name: string): string | undefined => this.getAttribute(name) ?? undefined;
     const settings = { language: given('language'), voice: given('voice'), instructions: given('instructions') };
     const present = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-    const ticketUrl = given('ticket-url');
-    const ticket = this.ticket ?? (ticketUrl === undefined ? undefined : new URL(ticketUrl, document.baseURI));
     return {
       server: given('server') ?? home ?? location.origin,
       agent: given('agent') ?? 'default',
       settings: { ...present, turn: { mode: given('mode') === 'hold' ? 'manual' : 'auto' } },
-      ...(ticket === undefined ? {} : { ticket }),
+      ticket: () => this.#ticket(),
     };
+  }
+
+  /** Looked up for every connection: a page's script may come after the session. */
+  async #ticket(): Promise<string | null> {
+    const url = this.getAttribute('ticket-url');
+    return this.ticket ? this.ticket() : url === null ? null : ticketFrom(new URL(url, document.baseURI).href)();
   }
 
   #press(action: Action): void {
@@ -200,8 +204,7 @@ export class FloeVoice extends HTMLElement {
 
   #draw(): void {
     const { phase } = this;
-    const state = this.#session?.state;
-    if (!state) return;
+    const state = this.#session?.state ?? initial;
     const isNew = phase !== this.#shown;
     this.#shown = phase;
     this.#panel.show(phase, state);

@@ -1,6 +1,6 @@
 // Line drawings of 24 by 24.
 
-import { s } from './dom';
+import { s } from './dom.js';
 
 const PATHS = {
   microphone: 'M12 4a2.6 2.6 0 0 0-2.6 2.6v5a2.6 2.6 0 0 0 5.2 0v-5A2.6 2.6 0 0 0 12 4M6.6 11.4a5.4 5.4 0 0 0 10.8 0M12 17v3',

@@ -1,9 +1,9 @@
 // The circle: a piece of ice on water. Starts, holds, mutes, interrupts; its look is the state.
 
-import type { Phase, State } from '../session/state';
-import { h, s } from './dom';
-import { icon, type Icon } from './icons';
-import type { Words } from './words';
+import type { Phase, State } from '../session/state.js';
+import { h, s } from './dom.js';
+import { icon, type Icon } from './icons.js';
+import type { Words } from './words.js';
 
 export type Action = 'start' | 'hold' | 'interrupt' | 'mute' | 'unmute';
 

@@ -1,13 +1,13 @@
 // What one sees: heading, circle, state, captions, text. Draws what it is told, and tells what was pressed.
 
-import type { Entry } from '../session/captions';
-import type { Phase, State } from '../session/state';
-import { h } from './dom';
-import { icon, type Icon } from './icons';
-import { Orb, type Action } from './orb';
-import { Preferences, type PreferenceEvents } from './preferences';
-import { Transcript } from './transcript';
-import { line, type Words } from './words';
+import type { Entry } from '../session/captions.js';
+import type { Phase, State } from '../session/state.js';
+import { h } from './dom.js';
+import { icon, type Icon } from './icons.js';
+import { Orb, type Action } from './orb.js';
+import { Preferences, type PreferenceEvents } from './preferences.js';
+import { Transcript } from './transcript.js';
+import { line, type Words } from './words.js';
 
 export interface PanelEvents extends PreferenceEvents {
   press(action: Action): void;

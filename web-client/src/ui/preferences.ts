@@ -1,8 +1,8 @@
 // Settings of the person in front: which microphone, how to talk, captions.
 
-import type { Device } from '../audio/microphone';
-import { h } from './dom';
-import type { Words } from './words';
+import type { Device } from '../audio/microphone.js';
+import { h } from './dom.js';
+import type { Words } from './words.js';
 
 export interface PreferenceEvents {
   device(id: string): void;

@@ -1,9 +1,9 @@
 // Captions: what was said, word by word. Provisional words look so, and so do words that were cut off.
 
-import type { Entry } from '../session/captions';
-import { h } from './dom';
-import { icon } from './icons';
-import type { Words } from './words';
+import type { Entry } from '../session/captions.js';
+import { h } from './dom.js';
+import { icon } from './icons.js';
+import type { Words } from './words.js';
 
 /** How near to its end a list must be to follow what is added. */
 const NEAR_PX = 48;

@@ -1,6 +1,6 @@
 // What each state is called, and what to do in it. A page in another language gives its own.
 
-import type { Phase, State, Trouble } from '../session/state';
+import type { Phase, State, Trouble } from '../session/state.js';
 
 /** A name, and a sentence with what to do. */
 export type Line = readonly [title: string, hint: string];
