@@ -9,8 +9,8 @@ export default defineConfig({
     globalSetup: 'browser/setup.ts',
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // One microphone per browser, and two cores.
-    fileParallelism: false,
+    // A browser of its own for each test, and most of the time is somebody speaking: two at a time.
+    poolOptions: { forks: { maxForks: 2, minForks: 1 } },
     reporters: ['verbose'],
   },
 });

@@ -32,10 +32,8 @@ const UNBUILT: &str = "Floe runs, but its page was not built into it. In its sou
 
 /// `/`.
 pub(super) async fn index(headers: HeaderMap) -> Response {
-    Files::get("index.html").map_or_else(
-        || (StatusCode::NOT_FOUND, UNBUILT).into_response(),
-        |file| serve("index.html", file, &headers),
-    )
+    Files::get("index.html")
+        .map_or_else(|| (StatusCode::NOT_FOUND, UNBUILT).into_response(), |file| serve("index.html", file, &headers))
 }
 
 /// Any other file of the page.
@@ -56,9 +54,10 @@ fn serve(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
         _ => "application/octet-stream",
     };
     let tag = tag(&file);
-    let has_it = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(|tags| {
-        tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)
-    });
+    let has_it = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
     let mut response = if has_it {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

@@ -32,6 +32,8 @@ test('two widgets on a loud page keep their look, and the page keeps its own', a
   expect(await style(send, 'text-transform')).toBe('none');
   expect(await style(send, 'border-top-style')).toBe('solid');
   expect(await style(send, 'border-radius')).toBe('50%');
+  expect(await style(desk.locator('.panel'), 'font-family')).not.toMatch(/Courier/);
+  expect(await style(desk.locator('.orb svg').first(), 'transform')).toBe('none');
   // … the brand does …
   expect(await style(send, 'background-color')).toBe('rgb(140, 28, 19)');
   expect(await style(house.locator('.panel'), 'border-top-left-radius')).toBe('4px');

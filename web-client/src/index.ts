@@ -6,4 +6,4 @@ export type { Entry } from './session/captions.js';
 export type { Device } from './audio/microphone.js';
 export type { Latency, Ready, ServerMessage, Settings, TurnMode } from './session/protocol.js';
 export type { Timing } from './session/stopwatch.js';
-export { TicketError, ticketFrom, type TicketSource } from './session/ticket.js';
+export { refusal, ticketFrom, type TicketSource } from './session/ticket.js';

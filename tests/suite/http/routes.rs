@@ -57,14 +57,24 @@ async fn the_widget_is_for_the_pages_of_others_and_is_sent_once() {
     let server = Server::start(Config::default(), engines(&[], rhythm(1, 1, 1))).await;
     for path in ["/widget.js", "/voice.js", "/worklet.js"] {
         let (status, headers, script) = get(server.http(path)).await;
-        assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "text/javascript; charset=utf-8"), "{path}");
+        assert_eq!(
+            (status, headers["content-type"].to_str().unwrap()),
+            (200, "text/javascript; charset=utf-8"),
+            "{path}"
+        );
         assert_eq!(headers["access-control-allow-origin"], "*", "{path}");
         assert_eq!(headers["cache-control"], "no-cache", "{path}");
         assert!(script.len() > 1_000, "{path} is empty");
         let tag = headers["etag"].to_str().unwrap();
-        for (asked, wanted) in [(tag.to_owned(), 304), (format!("\"other\", W/{tag}"), 304), ("\"other\"".to_owned(), 200)] {
+        for (asked, wanted) in
+            [(tag.to_owned(), 304), (format!("\"other\", W/{tag}"), 304), ("\"other\"".to_owned(), 200)]
+        {
             let again = client().get(server.http(path)).header("if-none-match", &asked).send().await.unwrap();
-            assert_eq!((again.status().as_u16(), &again.headers()["etag"]), (wanted, &headers["etag"]), "{path} {asked}");
+            assert_eq!(
+                (again.status().as_u16(), &again.headers()["etag"]),
+                (wanted, &headers["etag"]),
+                "{path} {asked}"
+            );
         }
     }
 }

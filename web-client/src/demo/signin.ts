@@ -1,6 +1,6 @@
 // Whether this server wants to know who talks. One without accounts or keys has nothing to ask, and needs no ticket.
 
-import type { TicketSource } from '../session/ticket.js';
+import { refusal, type TicketSource } from '../session/ticket.js';
 
 const TICKETS = '/v1/stream/tickets';
 
@@ -15,7 +15,7 @@ export function askForTicket(unknown: () => void): TicketSource {
     if (!isNeeded) return null;
     if (answer.status === 401) {
       unknown();
-      throw Object.assign(new Error('Please sign in first.'), { code: 'unauthorized' });
+      throw refusal('unauthorized', 'Please sign in first.');
     }
     if (!answer.ok) throw new Error('There is no ticket to be had.');
     const { ticket } = (await answer.json()) as { ticket: string };

@@ -7,7 +7,7 @@ import {
   FRAME_MS, INPUT_RATE_HZ, OUTPUT_RATE_HZ, type ClientMessage, type Format, type Frame, type Hello, type Ready,
   type ServerMessage, type Settings,
 } from './protocol.js';
-import type { TicketError, TicketSource } from './ticket.js';
+import type { TicketSource } from './ticket.js';
 import { Uplink } from './uplink.js';
 
 export interface LinkEvents {
@@ -108,7 +108,7 @@ export class Link {
       ticket = (await this.options.ticket?.()) ?? null;
     } catch (error) {
       if (!this.#isWanted) return;
-      const { code, message } = error as TicketError;
+      const { code, message } = error as Error & { code?: unknown };
       if (code !== 'unauthorized' && code !== 'forbidden') return this.#closed(1006, null, null);
       this.#isWanted = false;
       return this.on.refused(code, message);

@@ -64,7 +64,7 @@ export class Transcript {
   }
 
   #parts({ who, settled, provisional, unheard, state }: Readonly<Entry>): Node[] {
-    const said = h('p', {}, settled);
+    const said = h('p', { dir: 'auto' }, settled);
     const isWaiting = state === 'open' && settled + provisional === '';
     if (provisional || isWaiting) said.append(h('span', { class: 'provisional' }, isWaiting ? '…' : joined(settled, provisional)));
     if (state === 'interrupted') said.append(h('span', { class: 'mark', part: 'cut' }, icon('cut'), this.words.cut));
