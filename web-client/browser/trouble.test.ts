@@ -32,12 +32,13 @@ test('a refused microphone is explained, and typing works all the same', async (
 });
 
 test('a microphone that gives nothing is noticed, and so is the first sound', async () => {
-  stage = await Stage.open({ microphone: microphone('nothing', null) });
+  stage = await Stage.open({ microphone: microphone('nothing', [-8, 'what time is it', 6]) });
   const widget = stage.widget();
   await widget.orb.click();
   await widget.until('silent');
   expect(await widget.hint).toMatch(/on but silent/);
   await stage.shoot('state-silent', widget.element);
+  await widget.says('you', 'what time is it');
 });
 
 test('an unplugged microphone is replaced, or missed', async () => {

@@ -75,9 +75,12 @@ function spoken(sentence: Sentence): Float32Array {
   return all;
 }
 
-/** Writes what is said, with seconds of quiet between; gives the file. `null` is a microphone that gives nothing at all. */
-export function microphone(name: string, parts: (Sentence | number)[] | null): string {
-  const pieces = parts === null ? [new Float32Array(RATE * 2)] : parts.map((part) => (typeof part === 'number' ? quiet(part) : spoken(part)));
+/** Writes what is said, with seconds of quiet between; negative ones are a microphone that gives nothing. Gives the file. */
+export function microphone(name: string, parts: (Sentence | number)[]): string {
+  const pieces = parts.map((part) => {
+    if (typeof part === 'string') return spoken(part);
+    return part < 0 ? new Float32Array(RATE * -part) : quiet(part);
+  });
   const samples = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {
