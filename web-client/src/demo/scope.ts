@@ -36,7 +36,8 @@ export class Scope {
     for (let i = 0; i < SAMPLES; i += 1) {
       const at = (this.#at + i) % SAMPLES;
       pen.globalAlpha = 0.16;
-      if (this.#speech[at]) pen.fillRect(i * step, 0, step + 0.5, height);
+      const [left, right] = [Math.round(i * step), Math.round((i + 1) * step)];
+      if (this.#speech[at]) pen.fillRect(left, 0, right - left, height);
       pen.globalAlpha = 1;
       const tall = Math.max(1, (this.#levels[at] as number) * height);
       pen.fillRect(i * step, (height - tall) / 2, Math.max(1, step - 0.6), tall);
