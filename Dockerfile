@@ -4,7 +4,7 @@
 FROM node:22-bookworm-slim AS page
 WORKDIR /src
 COPY web-client/package.json web-client/package-lock.json web-client/.npmrc ./
-RUN npm ci --silent
+RUN npm ci --loglevel=error
 COPY web-client ./
 RUN npm run --silent build
 

@@ -43,7 +43,7 @@ $(PAGE): $(PAGE_SOURCES) $(PAGE_MODULES)
 $(PAGE_MODULES): web-client/package-lock.json
 	@{ command -v node && command -v npm; } >/dev/null || $(MAKE) --no-print-directory apt PACKAGES="nodejs npm"
 	@echo "installing what the page is built with"
-	@npm ci --silent --prefix web-client
+	@npm ci --loglevel=error --prefix web-client >/dev/null
 	@touch $@
 
 test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real sockets

@@ -13,4 +13,3 @@ declare global {
 
 export { FloeVoice };
 export { english, type Line, type Words } from './ui/words.js';
-export * from './index.js';

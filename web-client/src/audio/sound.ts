@@ -36,7 +36,10 @@ export class Sound {
     const context = new AudioContext({ latencyHint: 'interactive' });
     this.context = context;
     context.addEventListener('statechange', () => {
-      if (context.state !== 'running' && context.state !== 'closed') this.on.interrupted();
+      if (context.state === 'running' || context.state === 'closed') return;
+      this.on.interrupted();
+      // A phone call may have taken it; the next touch brings it back.
+      addEventListener('pointerdown', () => this.wake(), { once: true });
     });
     try {
       await context.audioWorklet.addModule(this.url);

@@ -23,14 +23,14 @@ export function next(code: number): Next {
 
 const WORDS: Readonly<Record<number, string>> = {
   4401: 'The server asks you to sign in.',
-  4403: 'The server does not accept conversations from this page.',
-  4404: 'The server does not know this agent or conversation.',
   4408: 'The conversation was put aside because nothing happened for a while.',
   4409: 'The conversation went on in another tab.',
-  4410: 'The conversation reached its longest time.',
 };
 
-/** Why it is over, for the person in front; null if there is nothing to explain. `told` is the server's last fatal error. */
+/**
+ * Why it is over, for the person in front; null if there is nothing to explain. `told` is the last fatal error, a sentence of
+ * the server.
+ */
 export function closeWords(code: number, told: string | null): string | null {
   if (code === 1000) return null;
   return WORDS[code] ?? (told ? `The server ended the conversation: ${told}` : 'The connection was lost.');

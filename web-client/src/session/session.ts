@@ -1,6 +1,6 @@
 // A conversation with the server: wires microphone, line and loudspeaker to the reducer, and carries out what it decides.
 
-import { canOpus, encoderFor, OPUS_UP, type FrameEncoder } from '../audio/encoder.js';
+import { canOpus, OPUS_UP } from '../audio/encoder.js';
 import { Microphone, type Device } from '../audio/microphone.js';
 import { measure } from '../audio/pcm.js';
 import { Playback, type PlaybackReport } from '../audio/playback.js';
@@ -9,8 +9,9 @@ import { Captions, type Entry } from './captions.js';
 import type { OpenSocket } from './connection.js';
 import { Emitter } from './emitter.js';
 import { Link, PCM_UP } from './link.js';
-import { FRAME_MS, OUTPUT_RATE_HZ, type Ready, type ServerMessage, type Settings, type TurnMode } from './protocol.js';
+import { OUTPUT_RATE_HZ, type Ready, type ServerMessage, type Settings, type TurnMode } from './protocol.js';
 import { Quiet } from './quiet.js';
+import { Speech } from './speech.js';
 import { initial, phase, reduce, type Effect, type Happening, type Phase, type State } from './state.js';
 import { Stopwatch, type Timing } from './stopwatch.js';
 import { ticketFrom, type TicketSource } from './ticket.js';
@@ -59,8 +60,6 @@ export interface VoiceEvents {
   message: ServerMessage;
 }
 
-/** 300 ms: from before push-to-talk was pressed, when the first syllable was out. */
-const PREROLL_FRAMES = 300 / FRAME_MS;
 /** Push-to-talk is let go of before the last syllable is out. */
 const TAIL_MS = 150;
 
@@ -70,15 +69,12 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   readonly #playback = new Playback((report) => this.#played(report));
   readonly #microphone: Microphone;
   readonly #link: Link;
+  readonly #speech: Speech;
   readonly #stopwatch = new Stopwatch();
   readonly #quiet = new Quiet();
   readonly #wakeLock = new WakeLock();
   #state: State = initial;
   #ready: Ready | null = null;
-  #encoder: FrameEncoder | null = null;
-  /** What the microphone gave before the server said what it takes. */
-  #early: Float32Array[] = [];
-  #preroll: Float32Array[] = [];
   #tail: ReturnType<typeof setTimeout> | undefined;
   #newest = 0;
   #sounded: number | null = null;
@@ -108,10 +104,17 @@ export class VoiceSession extends Emitter<VoiceEvents> {
     }, {
       ready: (message) => this.#begin(message),
       message: (message) => this.#take(message),
-      audio: (frame) => this.#playback.play(frame, this.#newest, this.#ready?.output.rate ?? OUTPUT_RATE_HZ, this.#ready?.output.clock ?? OUTPUT_RATE_HZ),
+      audio: (frame) => {
+        const { rate, clock } = this.#ready?.output ?? {};
+        this.#playback.play(frame, this.#newest, rate ?? OUTPUT_RATE_HZ, clock ?? OUTPUT_RATE_HZ);
+      },
       closed: (code, told) => this.#happen({ type: 'closed', code, told }),
       refused: (code, message) => this.#happen({ type: 'refused', code, message }),
       roundTrip: (ms) => this.#tell({ roundTripMs: ms }),
+    });
+    this.#speech = new Speech(this.#link.uplink, {
+      captured: () => this.#stopwatch.captured(performance.now()),
+      failed: () => this.#happen({ type: 'microphone', is: 'unsupported' }),
     });
     globalThis.addEventListener?.('online', this.#online);
     globalThis.addEventListener?.('offline', this.#online);
@@ -177,7 +180,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
     clearTimeout(this.#tail);
     if (held) {
       this.#happen({ type: 'hold', held });
-      if (this.#state.held) for (const frame of this.#preroll.splice(0)) this.#send(frame);
+      if (this.#state.held) this.#speech.recall();
     } else {
       this.#tail = setTimeout(() => this.#happen({ type: 'hold', held }), TAIL_MS);
     }
@@ -239,7 +242,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
       case 'listen':
         return void this.#listen();
       case 'deafen':
-        this.#early = [];
+        this.#speech.forget();
         this.#microphone.close();
         return this.emit('level', 0);
       case 'send':
@@ -290,7 +293,8 @@ export class VoiceSession extends Emitter<VoiceEvents> {
         this.emit('captions', this.#captions.entries);
       } else for (const entry of this.#captions.renumber()) this.emit('caption', entry);
     }
-    this.#prepare(message);
+    this.#speech.begin(message.input);
+    this.#tell({ codec: message.input.codec });
     this.emit('message', message);
     this.#happen({ type: 'message', message });
     if (this.#state.muted) this.#link.send({ type: 'input.mute', muted: true });
@@ -302,19 +306,6 @@ export class VoiceSession extends Emitter<VoiceEvents> {
     this.#playback.restart();
     this.#newest = 0;
     this.#sounded = null;
-  }
-
-  /** An encoder for what the server takes, and through it what was said before. */
-  #prepare({ input }: Ready): void {
-    if (!this.#encoder || this.#statistics.codec !== input.codec) {
-      this.#encoder?.close();
-      this.#encoder = encoderFor(input, (packet) => this.#link.uplink.push(packet), () => {
-        this.#encoder = null;
-        this.#happen({ type: 'microphone', is: 'unsupported' });
-      });
-    }
-    this.#tell({ codec: input.codec });
-    for (const frame of this.#early.splice(0)) this.#send(frame);
   }
 
   #take(message: ServerMessage): void {
@@ -334,29 +325,15 @@ export class VoiceSession extends Emitter<VoiceEvents> {
     const { rms, peak } = measure(samples);
     this.emit('level', this.#state.muted ? 0 : Math.min(1, rms * 5));
     if (!this.#state.muted && this.#quiet.changed(peak)) this.#happen({ type: 'silence', silent: this.#quiet.isQuiet });
-    if (this.#state.muted || (this.#state.mode === 'manual' && !this.#state.held)) {
-      this.#preroll.push(samples);
-      if (this.#preroll.length > PREROLL_FRAMES) this.#preroll.shift();
-      if (this.#state.muted) this.#preroll = [];
-      this.#link.uplink.skip();
-    } else this.#send(samples);
+    const isWanted = this.#state.mode === 'auto' || this.#state.held;
+    this.#speech.take(samples, this.#state.muted ? 'nobody' : isWanted ? 'server' : 'later');
     this.#link.pump();
     this.#tell({ framesWaiting: this.#link.uplink.waiting, framesDropped: this.#link.uplink.dropped });
   }
 
-  #send(samples: Float32Array): void {
-    if (!this.#encoder) {
-      this.#early.push(samples);
-      if (this.#early.length > 10_000 / FRAME_MS) this.#early.shift();
-      return;
-    }
-    this.#stopwatch.captured(performance.now());
-    this.#encoder.encode(samples);
-  }
-
   /** The turn ends with what has been said, and not before that is on its way. */
   async #commit(): Promise<void> {
-    await this.#encoder?.flush().catch(() => {});
+    await this.#speech.flush();
     this.#link.pump();
     this.#link.send({ type: 'input.commit' });
   }
@@ -376,8 +353,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   /** The conversation is over. */
   #quieten(): void {
     clearTimeout(this.#tail);
-    this.#encoder?.close();
-    this.#encoder = null;
+    this.#speech.end();
     this.#restart();
     for (const entry of this.#captions.renumber()) this.emit('caption', entry);
   }

@@ -93,7 +93,10 @@ export function reduce(state: State, happening: Happening): Step {
     case 'start':
       return start(state, happening.microphone);
     case 'stop':
-      return [{ ...state, ...QUIET, link: 'off', microphone: 'off', silent: false, notice: null }, flushing(state, [{ do: 'deafen' }, { do: 'leave' }])];
+      return [
+        { ...state, ...QUIET, link: 'off', microphone: 'off', silent: false, notice: null },
+        flushing(state, [{ do: 'deafen' }, { do: 'leave' }]),
+      ];
     case 'text': {
       const [begun, effects] = state.link === 'off' ? start(state, false) : ([state, []] as Step);
       const message: ClientMessage = { type: 'text', text: happening.text, reply: true };

@@ -54,7 +54,8 @@ export class FloeVoice extends HTMLElement {
       pushToTalk: (on) => this.setAttribute('mode', on ? 'hold' : 'auto'),
       captions: (on) => (on ? this.removeAttribute('captions') : this.setAttribute('captions', 'off')),
     });
-    this.#launcher = h('button', { type: 'button', class: 'launcher', part: 'launcher', 'aria-expanded': 'false', onclick: () => this.toggleAttribute('open') }, icon('chat'));
+    this.#launcher = h('button', { type: 'button', class: 'launcher', part: 'launcher', 'aria-expanded': 'false' }, icon('chat'));
+    this.#launcher.addEventListener('click', () => this.toggleAttribute('open'));
     const root = this.attachShadow({ mode: 'open', delegatesFocus: false });
     root.adoptedStyleSheets = [sheet];
     root.append(this.#panel.element, this.#launcher);

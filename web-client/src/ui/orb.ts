@@ -24,7 +24,8 @@ function floe(): SVGElement {
   const outline = s('polygon', { points: CORNERS.map((point) => point.join()).join(' '), class: 'body' });
   const rings = [1, 2, 3].map((ring) => s('circle', { cx: '80', cy: '80', r: '58', class: `ring r${ring}` }));
   const orbit = s('circle', { cx: '80', cy: '80', r: '70', class: 'orbit' });
-  return s('svg', { viewBox: '0 0 160 160', class: 'floe', 'aria-hidden': 'true', focusable: 'false' }, ...rings, orbit, s('g', { class: 'ice' }, outline, ...facets));
+  const ice = s('g', { class: 'ice' }, outline, ...facets);
+  return s('svg', { viewBox: '0 0 160 160', class: 'floe', 'aria-hidden': 'true', focusable: 'false' }, ...rings, orbit, ice);
 }
 
 /** What pressing it does. */

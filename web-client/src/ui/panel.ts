@@ -47,7 +47,9 @@ export class Panel {
     this.orb = new Orb(on);
     this.transcript = new Transcript(words);
     this.preferences = new Preferences(words, on);
-    this.#settings = button('settings', { class: 'quiet', part: 'settings-button', 'aria-expanded': 'false', 'aria-controls': 'preferences', onclick: () => this.#toggle() });
+    this.#settings = button('settings', {
+      class: 'quiet', part: 'settings-button', 'aria-expanded': 'false', 'aria-controls': 'preferences', onclick: () => this.#toggle(),
+    });
     this.#end = button('end', { class: 'quiet end', part: 'end-button', onclick: () => on.end() });
     this.#input = h('input', { type: 'text', part: 'input', autocomplete: 'off', maxlength: '4000', enterkeyhint: 'send', dir: 'auto' });
     this.#send = h('button', { type: 'submit', part: 'send-button' }, icon('send'));
