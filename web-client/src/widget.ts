@@ -1,8 +1,7 @@
 // The script of `<script type="module" src="https://voice.example/widget.js">`: defines <floe-voice>.
 
-import { comesFrom, FloeVoice } from './ui/element.js';
+import { FloeVoice } from './ui/element.js';
 
-comesFrom(import.meta.url);
 if (!customElements.get('floe-voice')) customElements.define('floe-voice', FloeVoice);
 
 declare global {

@@ -17,11 +17,7 @@ sheet.replaceSync(css);
 const RECONNECTING_MS = 700;
 
 /** The server that this script came from. */
-let home: string | undefined;
-
-export function comesFrom(url: string): void {
-  home = new URL(url).origin;
-}
+const home = new URL(import.meta.url).origin;
 
 /**
  * Attributes: `server`, `ticket-url`, `agent`, `language`, `voice`, `instructions`, `mode` (`auto`, `hold`), `heading`,
@@ -145,7 +141,7 @@ export class FloeVoice extends HTMLElement {
     const settings = { language: given('language'), voice: given('voice'), instructions: given('instructions') };
     const present = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
     return {
-      server: given('server') ?? home ?? location.origin,
+      server: given('server') ?? home,
       agent: given('agent') ?? 'default',
       settings: { ...present, turn: { mode: given('mode') === 'hold' ? 'manual' : 'auto' } },
       ticket: () => this.#ticket(),
