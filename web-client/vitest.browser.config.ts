@@ -7,7 +7,7 @@ export default defineConfig({
     include: ['browser/**/*.test.ts'],
     environment: 'node',
     globalSetup: 'browser/setup.ts',
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     // A browser of its own for each test, and most of the time is somebody speaking: two at a time.
     poolOptions: { forks: { maxForks: 2, minForks: 1 } },

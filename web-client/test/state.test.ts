@@ -133,6 +133,11 @@ describe('the network', () => {
     expect(phases).toEqual(['listening', 'offline', 'reconnecting']);
   });
 
+  test('a server that cannot be reached is said so, and tried again', () => {
+    const gone: Happening = { type: 'closed', code: 1006, told: null };
+    expect(play([start, gone, gone, ready()]).phases).toEqual(['connecting', 'connecting', 'reconnecting', 'connecting']);
+  });
+
   test('what ends for good says why, and closes the microphone', () => {
     const { state, effects } = play([{ type: 'closed', code: 4409, told: null }], talking);
     expect(state.notice?.message).toMatch(/another tab/);

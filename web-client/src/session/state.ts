@@ -13,6 +13,8 @@ export interface Notice {
 
 export interface State {
   readonly link: 'off' | 'connecting' | 'open' | 'lost';
+  /** Tries to connect that failed, since the last that did not. */
+  readonly failures: number;
   /** Whether the browser believes to have a network. */
   readonly online: boolean;
   readonly microphone: 'off' | 'opening' | 'on';
@@ -78,12 +80,15 @@ export type Effect =
   | { do: 'flush'; reply: number };
 
 export const initial: State = {
-  link: 'off', online: true, microphone: 'off', trouble: null, silent: false, muted: false, mode: 'auto', held: false,
+  link: 'off', failures: 0, online: true, microphone: 'off', trouble: null, silent: false, muted: false, mode: 'auto', held: false,
   turn: null, waiting: false, reply: null, sounding: null, notice: null,
 };
 
 /** Nothing of a conversation is going on. */
 const QUIET = { turn: null, waiting: false, reply: null, sounding: null, held: false } as const;
+
+/** A first connection that fails so often is no longer one that only takes its time. */
+const PATIENCE = 1;
 
 type Step = readonly [State, readonly Effect[]];
 
@@ -138,7 +143,7 @@ function start(state: State, withMicrophone: boolean): Step {
   const effects: Effect[] = [];
   let after: State = { ...state, notice: null };
   if (state.link === 'off') {
-    after = { ...after, ...QUIET, link: 'connecting' };
+    after = { ...after, ...QUIET, link: 'connecting', failures: 0 };
     effects.push({ do: 'connect' });
   }
   if (withMicrophone && state.microphone === 'off') {
@@ -178,7 +183,8 @@ function take(state: State, message: ServerMessage): Step {
       const again = message.resumed === true ? {} : QUIET;
       // What was typed before the server was ready is on its way.
       const waiting = state.link === 'connecting' && state.waiting;
-      return [{ ...state, ...again, waiting: waiting || (message.resumed === true && state.waiting), link: 'open', mode }, []];
+      const stays = message.resumed === true && state.waiting;
+      return [{ ...state, ...again, waiting: waiting || stays, link: 'open', failures: 0, mode }, []];
     }
     case 'speech.started':
       return [{ ...state, turn: message.turn, notice: null }, []];
@@ -225,7 +231,7 @@ function closed(state: State, code: number, told: string | null): Step {
     return [{ ...state, ...QUIET, link: 'off', microphone: 'off', silent: false, notice }, flushing(state, [{ do: 'deafen' }])];
   }
   // Speech that has arrived is played on; the rest waits at the server.
-  return [{ ...state, link: state.link === 'connecting' ? 'connecting' : 'lost' }, []];
+  return [{ ...state, link: state.link === 'connecting' && state.failures < PATIENCE ? 'connecting' : 'lost', failures: state.failures + 1 }, []];
 }
 
 function microphone(state: State, is: 'on' | 'off' | Trouble): Step {

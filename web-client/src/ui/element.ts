@@ -99,9 +99,13 @@ export class FloeVoice extends HTMLElement {
   }
 
   disconnectedCallback(): void {
-    clearTimeout(this.#late);
-    this.#session?.close();
-    this.#session = null;
+    // To be moved within a page is to be taken out and put in.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      clearTimeout(this.#late);
+      this.#session?.close();
+      this.#session = null;
+    });
   }
 
   attributeChangedCallback(name?: string): void {

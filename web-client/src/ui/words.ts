@@ -46,7 +46,7 @@ export const english: Words = {
     hearing: ['I hear you', 'Pause for a moment when you are done.'],
     thinking: ['Thinking…', 'The answer is on its way.'],
     speaking: ['Speaking', 'Talk, or press the circle, to interrupt.'],
-    reconnecting: ['Connection lost', 'Reconnecting by itself. The last ten seconds you say are kept.'],
+    reconnecting: ['No connection', 'Trying again by itself. The last ten seconds you say are kept.'],
     silent: ['No sound arrives', 'Your microphone is on but silent. Check its switch, or choose another one in the settings.'],
     muted: ['You are muted', 'Nothing you say is sent. Press the circle to unmute.'],
     offline: ['You are offline', 'Check your network. The conversation goes on when it is back.'],
