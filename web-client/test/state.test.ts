@@ -162,6 +162,10 @@ describe('the network', () => {
   });
 });
 
+test('whoever ended muted begins heard', () => {
+  expect(play([{ type: 'mute', muted: true }, { type: 'stop' }, start, ready(), on], talking).phases.at(-1)).toBe('listening');
+});
+
 test('the reducer changes nothing that it was given', () => {
   const frozen = Object.freeze({ ...talking });
   const every: Happening[] = [start, { type: 'stop' }, started, stopped, replying, playing, done('cancelled'), { type: 'hush' }, on];

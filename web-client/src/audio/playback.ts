@@ -84,7 +84,8 @@ export class Playback {
 
   /** Another session counts its replies anew. */
   restart(): void {
-    this.#reply = null;
+    this.#post({ type: 'flush' });
+    this.#reply = this.#last = null;
     this.#silenced.clear();
     this.#offsets.clear();
   }

@@ -78,6 +78,8 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   #tail: ReturnType<typeof setTimeout> | undefined;
   #newest = 0;
   #sounded: number | null = null;
+  /** Nobody pressed anything yet: only an old conversation is wanted, not a new one. */
+  #isRejoining = false;
   #statistics: Statistics = {
     roundTripMs: null, codec: null, underruns: 0, late: 0, reserveMs: 0, bufferedMs: 0, framesWaiting: 0, framesDropped: 0,
   };
@@ -139,6 +141,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
 
   /** Begins, or opens the microphone of a conversation that went on without. To be called in a click or key press. */
   start(options: { microphone?: boolean } = {}): void {
+    this.#isRejoining = false;
     this.#openSound();
     this.#stopwatch.start(performance.now());
     this.#happen({ type: 'start', microphone: options.microphone ?? true });
@@ -147,6 +150,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   /** Goes on with the conversation that this tab had before it was loaded anew, without microphone; false if there is none. */
   rejoin(): boolean {
     if (this.#state.link !== 'off' || !this.#link.canRejoin) return false;
+    this.#isRejoining = true;
     this.#happen({ type: 'start', microphone: false });
     return true;
   }
@@ -160,6 +164,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   sendText(text: string): void {
     const words = text.trim();
     if (words === '') return;
+    this.#isRejoining = false;
     this.#openSound();
     this.emit('caption', this.#captions.typed(words));
     this.#happen({ type: 'text', text: words });
@@ -250,7 +255,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
       case 'commit':
         return void this.#commit();
       case 'flush':
-        this.#stopwatch.interrupted(performance.now());
+        if (this.#playback.position()?.reply === effect.reply) this.#stopwatch.interrupted(performance.now());
         return this.#playback.flush(effect.reply);
     }
   }
@@ -286,6 +291,9 @@ export class VoiceSession extends Emitter<VoiceEvents> {
   #begin(message: Ready): void {
     this.#ready = message;
     const isSame = message.resumed === true;
+    const isVain = this.#isRejoining && !isSame && !message.items;
+    this.#isRejoining = false;
+    if (isVain) return this.stop();
     if (!isSame) {
       if (message.reason !== 'missed') this.#restart();
       if (message.items) {

@@ -143,7 +143,7 @@ function start(state: State, withMicrophone: boolean): Step {
   const effects: Effect[] = [];
   let after: State = { ...state, notice: null };
   if (state.link === 'off') {
-    after = { ...after, ...QUIET, link: 'connecting', failures: 0 };
+    after = { ...after, ...QUIET, link: 'connecting', failures: 0, muted: false };
     effects.push({ do: 'connect' });
   }
   if (withMicrophone && state.microphone === 'off') {
