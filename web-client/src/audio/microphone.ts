@@ -25,7 +25,7 @@ export class Microphone {
   #opening = 0;
 
   constructor(private readonly on: MicrophoneEvents) {
-    navigator.mediaDevices?.addEventListener?.('devicechange', () => this.on.changed());
+    navigator.mediaDevices?.addEventListener('devicechange', () => this.on.changed());
   }
 
   /** Which one to use, by its id; empty for the browser's choice. Counts from the next `open`. */
@@ -75,7 +75,7 @@ export class Microphone {
 
   /** Those that there are. Names are empty until the microphone was allowed once. */
   async devices(): Promise<Device[]> {
-    const all = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
+    const all = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
     return all.filter(({ kind, deviceId }) => kind === 'audioinput' && deviceId !== '').map(({ deviceId, label }) => ({ id: deviceId, name: label }));
   }
 

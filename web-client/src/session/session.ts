@@ -86,7 +86,7 @@ export class VoiceSession extends Emitter<VoiceEvents> {
 
   constructor(options: VoiceSessionOptions = {}) {
     super();
-    this.#state = { ...initial, mode: options.settings?.turn?.mode ?? 'auto', online: globalThis.navigator?.onLine ?? true };
+    this.#state = { ...initial, mode: options.settings?.turn?.mode ?? 'auto', online: navigator.onLine };
     this.#sound = new Sound(options.worklet ?? workletUrl(), { interrupted: () => this.#playback.pause() });
     this.#microphone = new Microphone({
       frame: (samples) => this.#frame(samples),
@@ -118,9 +118,9 @@ export class VoiceSession extends Emitter<VoiceEvents> {
       captured: () => this.#stopwatch.captured(performance.now()),
       failed: () => this.#happen({ type: 'microphone', is: 'unsupported' }),
     });
-    globalThis.addEventListener?.('online', this.#online);
-    globalThis.addEventListener?.('offline', this.#online);
-    globalThis.document?.addEventListener('visibilitychange', this.#visible);
+    addEventListener('online', this.#online);
+    addEventListener('offline', this.#online);
+    document.addEventListener('visibilitychange', this.#visible);
   }
 
   get state(): State {
@@ -218,9 +218,9 @@ export class VoiceSession extends Emitter<VoiceEvents> {
 
   /** Ends the conversation, and lets go of everything: sound, microphone, line. */
   close(): void {
-    globalThis.removeEventListener?.('online', this.#online);
-    globalThis.removeEventListener?.('offline', this.#online);
-    globalThis.document?.removeEventListener('visibilitychange', this.#visible);
+    removeEventListener('online', this.#online);
+    removeEventListener('offline', this.#online);
+    document.removeEventListener('visibilitychange', this.#visible);
     this.stop();
     this.#playback.close();
     this.#sound.close();
@@ -392,6 +392,6 @@ export class VoiceSession extends Emitter<VoiceEvents> {
 /** The stream of a server. */
 export function streamUrl(server: string | URL): string {
   const url = new URL('/v1/stream', server);
-  url.protocol = url.protocol === 'http:' || url.protocol === 'ws:' ? 'ws:' : 'wss:';
+  url.protocol = url.protocol.replace('http', 'ws');
   return url.href;
 }
