@@ -48,6 +48,21 @@ test('somebody speaks, reads the right caption, and hears the reply', async () =
   await expect.poll(async () => (await stage?.heard())?.locks).toContain('released');
 });
 
+test('what is said before the server is ready is kept; a browser without Opus sends PCM', async () => {
+  stage = await Stage.open({ microphone: microphone('early', [0.4, 'what is twenty divided by sixteen', 8]) });
+  await stage.context.addInitScript(() => Reflect.deleteProperty(globalThis, 'AudioEncoder'));
+  await stage.page.reload();
+  const widget = stage.widget();
+  let isSaid = false;
+  stage.front.answer('/v1/stream/tickets', (_, answer) => setTimeout(() => answer.writeHead(404).end(), 4_000));
+  await widget.orb.click();
+  setTimeout(() => (isSaid = true), 3_900);
+  await widget.until('connecting');
+  const ready = await widget.message('ready');
+  expect([isSaid, (ready.message['input'] as { codec: string }).codec]).toEqual([true, 'pcm_s16le']);
+  await widget.says('you', 'what is twenty divided by sixteen');
+});
+
 test('a reply that is talked over stops at once, and is shown cut where it was cut', async () => {
   stage = await Stage.open({ microphone: microphone('over', [0.6, 'tell me about family', 4.2, 'thank you very much', 10]) });
   const widget = stage.widget();
