@@ -311,7 +311,7 @@ impl Store {
         })
     }
 
-    /// When the next job of these kinds may be due, if any waits.
+    /// When the next job may be due, if any waits.
     pub async fn next_due(&self) -> Result<Option<i64>, Error> {
         let timeout = std::time::Duration::from_millis(self.config.statement_timeout_ms);
         let asking = async { either!(Db, &self.db, pool => sqlx::query_scalar(NEXT_DUE).fetch_one(pool).await) };

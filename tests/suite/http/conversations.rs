@@ -26,7 +26,7 @@ async fn server(dir: &tempfile::TempDir) -> Server {
 }
 
 /// Types some words, waits for each reply, says goodbye; gives everything the server said.
-async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
+pub(super) async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
     let mut request = server.stream().into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
     let (mut socket, _) = connect_async(request).await.unwrap();
@@ -63,7 +63,7 @@ async fn text(server: &Server, path: &str) -> (String, String) {
 }
 
 /// Waits until the conversation has been written to its end.
-async fn ended(server: &Server, id: &str) -> Value {
+pub(super) async fn ended(server: &Server, id: &str) -> Value {
     let waiting = async {
         loop {
             let conversation = get(server, &format!("/api/v1/conversations/{id}")).await;

@@ -3,6 +3,7 @@
 mod queue;
 #[cfg(feature = "whisper")]
 mod thousand;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
