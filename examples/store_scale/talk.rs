@@ -168,7 +168,12 @@ impl Iterator for Talks {
         Some(Talk {
             id: ConversationId::of_uuid(uuid),
             session: SessionId::of_uuid(uuid),
-            opening: Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into() },
+            opening: Opening {
+                tenant: tenant.into(),
+                agent: agent.into(),
+                language: "en".into(),
+                ..Opening::default()
+            },
             began_ms,
             changes,
         })

@@ -241,6 +241,14 @@ impl Typist {
         time::timeout(PATIENCE, waiting).await.expect("it answers or closes")
     }
 
+    /// Waits until a turn is on disk.
+    async fn until_kept(&mut self) {
+        let said = json!({ "type": "text", "text": "and on", "reply": false });
+        self.socket.send(Message::text(said.to_string())).await.unwrap();
+        let kept = self.until("turn.committed").await.expect("it is told");
+        assert_eq!(kept["durable"], true, "{kept}");
+    }
+
     async fn goodbye(mut self) {
         self.socket.send(Message::text(json!({ "type": "bye", "flush": true }).to_string())).await.unwrap();
         while let Ok(Some(Ok(_))) = time::timeout(PATIENCE, self.socket.next()).await {}
@@ -261,43 +269,7 @@ async fn speak(port: u16) {
 
 async fn play(with_postgres: bool) {
     let mut scene = Scene::start(with_postgres).await;
-    let port = scene.node.port;
-    let mut live = Typist::connect(port).await;
-    live.say(TYPED).await.unwrap();
-    live.say("What did I say?").await.unwrap();
-    let written = async {
-        loop {
-            let places = scene.places_of(WORD).await;
-            if places.iter().any(|place| place == "postgres" || place.starts_with("file floe.db")) {
-                return places;
-            }
-            time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let places = time::timeout(PATIENCE, written).await.expect("words are kept");
-    // docs/operations.md: the state of a live conversation, and nothing else.
-    assert!(
-        places.iter().filter(|place| place.starts_with("redis")).all(|place| place == "redis snapshot"),
-        "{places:?}"
-    );
-    assert!(places.iter().any(|place| place == "redis snapshot"), "so the test would see it: {places:?}");
-    assert!(!places.contains(&"log".to_owned()));
-    live.goodbye().await;
-    speak(port).await;
-    if let Some(cluster) = &scene.cluster {
-        // The database hangs: words go to the spool, and from there to the database.
-        let mut typist = Typist::connect(port).await;
-        cluster.hang();
-        typist.say(TYPED).await.unwrap();
-        let spooled = async {
-            while !scene.places_of_files(WORD).contains(&"spool.v1".to_owned()) {
-                time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        time::timeout(PATIENCE, spooled).await.expect("words are in the spool");
-        cluster.go_on();
-        typist.goodbye().await;
-    }
+    scene.talk().await;
     let conversations = scene.settled().await;
     assert!(conversations.iter().any(|one| one["consent"] == true), "the client said so");
     for word in [WORD, SPOKEN] {
@@ -313,28 +285,19 @@ async fn play(with_postgres: bool) {
     let backup = scene.back_up().await;
 
     // Somebody is in the middle of it.
-    let mut live = Typist::connect(port).await;
+    let mut live = Typist::connect(scene.node.port).await;
     live.say(TYPED).await.unwrap();
+    live.until_kept().await;
     scene.belongs_to("anna").await;
     assert_eq!(scene.ask(reqwest::Method::DELETE, "/users/anna").await.0, 202);
-    let erased = async {
-        while !scene.get("/conversations").await["data"].as_array().unwrap().is_empty() {
-            time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    time::timeout(PATIENCE, erased).await.expect("everything of hers is erased");
+    scene.empty().await;
     // Her session learns it from its next word, of which nothing is kept.
     while live.say(TYPED).await.is_some() {}
     scene.nowhere(&[WORD, SPOKEN]).await;
 
     // A backup brings everything back, and the server erases it again.
     scene.bring_back(backup).await;
-    let again = async {
-        while !scene.get("/conversations").await["data"].as_array().unwrap().is_empty() {
-            time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    time::timeout(PATIENCE, again).await.expect("erased again");
+    scene.empty().await;
     scene.nowhere(&[WORD, SPOKEN]).await;
     let audit = scene.get("/audit?limit=100").await.to_string();
     assert!(!audit.contains("qxanaryword77"), "not even what was searched for");
@@ -342,6 +305,55 @@ async fn play(with_postgres: bool) {
     scene.node.finish().await;
     for word in [WORD, SPOKEN, KEY] {
         assert_eq!(scene.places_of(word).await, Vec::<String>::new(), "nor after it has ended");
+    }
+}
+
+impl Scene {
+    /// Types and speaks, also while the database hangs, and looks where the words are meanwhile.
+    async fn talk(&self) {
+        let port = self.node.port;
+        let mut live = Typist::connect(port).await;
+        live.say(TYPED).await.unwrap();
+        live.say("What did I say?").await.unwrap();
+        let written = async {
+            loop {
+                let places = self.places_of(WORD).await;
+                if places.iter().any(|place| place == "postgres" || place.starts_with("file floe.db")) {
+                    return places;
+                }
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let places = time::timeout(PATIENCE, written).await.expect("words are kept");
+        // docs/operations.md: the state of a live conversation, and nothing else.
+        let in_redis: Vec<&String> = places.iter().filter(|place| place.starts_with("redis")).collect();
+        assert_eq!(in_redis, ["redis snapshot"], "so the test would see it");
+        assert!(!places.contains(&"log".to_owned()));
+        live.goodbye().await;
+        speak(port).await;
+        let Some(cluster) = &self.cluster else { return };
+        // The database hangs: words go to the spool, and from there to the database.
+        let mut typist = Typist::connect(port).await;
+        cluster.hang();
+        typist.say(TYPED).await.unwrap();
+        let spooled = async {
+            while !self.places_of_files(WORD).contains(&"spool.v1".to_owned()) {
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        time::timeout(PATIENCE, spooled).await.expect("words are in the spool");
+        cluster.go_on();
+        typist.goodbye().await;
+    }
+
+    /// Waits until no conversation is left.
+    async fn empty(&self) {
+        let erased = async {
+            while !self.get("/conversations").await["data"].as_array().unwrap().is_empty() {
+                time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        time::timeout(PATIENCE, erased).await.expect("everything of hers is erased");
     }
 }
 

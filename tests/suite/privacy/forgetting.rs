@@ -210,7 +210,7 @@ async fn whoever_comes_back_with_a_restore_is_erased_again(config: Config) {
     assert!(kept.store.erasures().await.unwrap().is_empty());
     kept.tend().await;
     kept.until_left("default", 1).await;
-    assert_eq!(kept.store.erasures().await.unwrap(), [erasure.clone()], "the table has learned it");
+    assert_eq!(kept.store.erasures().await.unwrap(), std::slice::from_ref(&erasure), "the table has learned it");
     // Late words, from a spool perhaps, of somebody who was erased already.
     let late = kept.talked("default", "anna", "from a spool").await;
     by_hand(&config, "UPDATE jobs SET payload = '{}' WHERE kind = 'erase'").await.unwrap();
