@@ -22,8 +22,7 @@ use crate::{
     },
     models::{self, choose, speed},
     protocol::native::Offer,
-    reach::Reach,
-    replay,
+    reach, replay,
     session::{Engines, registry::Registry, returns::Returns},
     store::{
         self, Recorder, Running, Store,
@@ -161,7 +160,7 @@ async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, (Running, Writing
     let (trail, writing) = Trail::start(store.clone());
     install_tls();
     let erased = erased::Log::at(config.store.dir.join(&config.privacy.erasures));
-    let reach = Reach::new(&config.reach).context("reach")?;
+    let reach = reach::Client::new(&config.reach).context("reach")?;
     Ok(Some((Kept { store, recorder, trail, erased, reach }, (running, writing))))
 }
 

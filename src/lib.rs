@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod app;
 pub mod audio;
+pub mod auth;
 pub mod caller;
 pub mod compute;
 pub mod config;

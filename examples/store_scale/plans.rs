@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use floe::{
     ids::ConversationId,
-    store::{Engine, statements, words},
+    store::{
+        Engine,
+        statements::{self, Filters},
+        words,
+    },
 };
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -37,13 +41,14 @@ pub(crate) async fn plans(
     };
     let engine = if matches!(raw, Raw::Pg(_)) { Engine::Postgres } else { Engine::Sqlite };
     let mut all = String::new();
-    for (name, by_agent, by_state, filters) in [
-        ("list", false, false, &[][..]),
-        ("list, agent", true, false, &[PILOT][..]),
-        ("list, state", false, true, &["lost"][..]),
-        ("list, agent and state", true, true, &["booking", "lost"][..]),
+    let by = |agent, state| Filters { user: false, agent, state };
+    for (name, by, filters) in [
+        ("list", by(false, false), &[][..]),
+        ("list, agent", by(true, false), &[PILOT][..]),
+        ("list, state", by(false, true), &["lost"][..]),
+        ("list, agent and state", by(true, true), &["booking", "lost"][..]),
     ] {
-        let statement = statements::list(engine, by_agent, by_state);
+        let statement = statements::list(engine, by);
         all += &plan(raw, name, statement, with(page(), filters), true).await?;
     }
     let id = || Bound::Id(some.uuid());
@@ -67,6 +72,12 @@ pub(crate) async fn plans(
             all += &plan(raw, &name("the newest"), statements::SEARCH_NEWEST_POSTGRES, bound, true).await?;
             let bound = with(start(), &[&query.tsquery()]);
             all += &plan(raw, &name("all"), statements::SEARCH_ALL_POSTGRES, bound, true).await?;
+            if let Some(whole) = query.whole_tsquery() {
+                let bound = vec![text(whose), Bound::Number(i64::MAX), Bound::Text(whole.clone())];
+                all += &plan(raw, &name("is it rare?"), statements::IS_RARE_POSTGRES, bound, true).await?;
+                let bound = with(start(), &[&query.tsquery(), &whole]);
+                all += &plan(raw, &name("few"), statements::SEARCH_FEW_POSTGRES, bound, true).await?;
+            }
         } else {
             let pieces = query.pieces();
             let bound = with(start(), &pieces.iter().map(String::as_str).collect::<Vec<_>>());

@@ -7,7 +7,7 @@ use floe::{
     config,
     ids::{ConversationId, SessionId},
     store::{
-        Config, Filter, Recorder, Store,
+        Config, Filter, Recorder, Scope, Store,
         record::{Change, ItemRow, Opening},
         words::Query,
     },
@@ -111,21 +111,24 @@ pub(crate) async fn ask(
     bench
         .ask("read: a conversation, its items and receipts", async |dice| {
             let id = some(dice);
-            store.conversation(BIG, id).await?.context("it is there")?;
+            store.conversation(Scope::tenant(BIG), id).await?.context("it is there")?;
             Ok(store.timeline(id).await?.len() + store.receipts(id).await?.len())
         })
         .await?;
     let longest = raw.longest().await?;
     bench
         .ask("read: the longest conversation", async |_| {
-            store.conversation(BIG, longest).await?.context("it is there")?;
+            store.conversation(Scope::tenant(BIG), longest).await?.context("it is there")?;
             Ok(store.timeline(longest).await?.len() + store.receipts(longest).await?.len())
         })
         .await?;
     searches(bench, store, raw, talks).await?;
-    for (name, days) in [("usage: a month", 30), ("usage: 400 days", 400)] {
+    // What is limited are lists, searches and reads; a month is what a page of figures asks for.
+    for (name, is_limited, days) in [("usage: a month", true, 30), ("(usage: 400 days)", false, 400)] {
         let since_ms = now_ms - days * 86_400_000;
-        bench.ask(name, async |_| Ok(store.usage(BIG, since_ms, now_ms).await?.len())).await?;
+        bench
+            .take(name, is_limited, async |_| Ok(store.usage(Scope::tenant(BIG), since_ms, now_ms).await?.len()))
+            .await?;
     }
 
     let (recorder, running) = Recorder::start(store.clone()).await?;
@@ -156,7 +159,7 @@ pub(crate) async fn ask(
     running.stop(Duration::from_secs(10)).await;
     bench
         .take("(delete: a conversation)", false, async |dice| {
-            Ok(usize::from(store.delete(BIG, some(dice)).await?.is_some()))
+            Ok(usize::from(store.delete(Scope::tenant(BIG), some(dice)).await?.is_some()))
         })
         .await?;
     Ok(longest)
@@ -186,13 +189,19 @@ async fn lists(
         ("list: agent and state", by("booking", "lost")),
         ("list: agent and state, hardly any", by(PILOT, "lost")),
     ] {
-        bench.ask(name, async |_| Ok(store.conversations(BIG, &filter).await?.conversations.len())).await?;
+        bench
+            .ask(name, async |_| Ok(store.conversations(Scope::tenant(BIG), &filter).await?.conversations.len()))
+            .await?;
     }
-    bench.ask("list: small tenant", async |_| Ok(store.conversations(SMALL, &page).await?.conversations.len())).await?;
+    bench
+        .ask("list: small tenant", async |_| {
+            Ok(store.conversations(Scope::tenant(SMALL), &page).await?.conversations.len())
+        })
+        .await?;
     bench
         .ask("list: a page deep inside", async |dice| {
             let filter = Filter { after: Some(some(dice)), ..page.clone() };
-            Ok(store.conversations(BIG, &filter).await?.conversations.len())
+            Ok(store.conversations(Scope::tenant(BIG), &filter).await?.conversations.len())
         })
         .await?;
     bench
@@ -200,7 +209,7 @@ async fn lists(
             let until_ms = now_ms - i64::try_from(dice.below(300))? * 86_400_000;
             let since_ms = Some(until_ms - 30 * 86_400_000);
             let filter = Filter { since_ms, until_ms: Some(until_ms), ..by("support", "lost") };
-            Ok(store.conversations(BIG, &filter).await?.conversations.len())
+            Ok(store.conversations(Scope::tenant(BIG), &filter).await?.conversations.len())
         })
         .await
 }
@@ -213,7 +222,7 @@ async fn searches(bench: &mut Bench, store: &Store, raw: &mut Raw, talks: &Talks
         let below = deep.then(|| i64::try_from(dice.below(newest)).unwrap_or(i64::MAX));
         async move {
             let query = Query::parse(&words).context("words")?;
-            Ok(store.search(tenant, &query, below, 20).await?.hits.len())
+            Ok(store.search(Scope::tenant(tenant), &query, below, 20).await?.hits.len())
         }
     };
     for (name, tenant, deep, words) in [

@@ -6,9 +6,6 @@ ALTER TABLE conversations ADD COLUMN summary text;
 ALTER TABLE conversations ADD COLUMN summary_by text;
 ALTER TABLE conversations ADD COLUMN consent boolean;
 
--- Serves export and erasure: all that is one user's.
-CREATE INDEX conversations_by_user ON conversations (tenant_id, user_id, id) WHERE user_id IS NOT NULL;
-
 -- Work to be done. A row names things by their ids and holds nothing that anybody said.
 CREATE TABLE jobs (
     -- In order of enqueueing: the order within a lane, and the cursor of lists.

@@ -5,9 +5,6 @@ ALTER TABLE conversations ADD COLUMN summary TEXT;
 ALTER TABLE conversations ADD COLUMN summary_by TEXT;
 ALTER TABLE conversations ADD COLUMN consent INTEGER;
 
--- Serves export and erasure: all that is one user's.
-CREATE INDEX conversations_by_user ON conversations (tenant_id, user_id, id) WHERE user_id IS NOT NULL;
-
 CREATE TABLE jobs (
     -- The rowid; AUTOINCREMENT, so that no number is given out twice.
     number         INTEGER PRIMARY KEY AUTOINCREMENT,

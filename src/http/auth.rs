@@ -1,18 +1,28 @@
-//! Who may come in: keys of the configuration, and the short-lived secrets made with them.
+//! The door: finds what a request shows, and says who sent it.
 
-use axum::http::{HeaderMap, header};
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{Extensions, HeaderMap, header},
+    middleware::Next,
+    response::Response,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    App,
     secrets::{Bound, Secrets},
     socket,
 };
-use crate::protocol::native::wire::AUTH_SUBPROTOCOL_PREFIX;
+use crate::{auth::Principal, protocol::native::wire::AUTH_SUBPROTOCOL_PREFIX};
 
 /// The door: one function says who somebody is.
 pub struct Door {
-    /// Digests of the keys. The keys themselves are kept nowhere.
+    /// Whether anything has to be shown.
+    is_locked: bool,
+    /// Digests of the configured keys. The keys themselves are kept nowhere.
     keys: Vec<Hash>,
     /// Whether a key may stand in the address.
     query: bool,
@@ -25,13 +35,17 @@ pub(super) type Hash = [u8; 32];
 
 /// Somebody who may come in.
 #[derive(Debug, Clone)]
-pub(super) enum Caller {
-    /// No keys are configured, and everybody is welcome.
-    Anybody,
-    /// The holder of a key.
-    Key,
-    /// The holder of a client secret, and what is bound to it.
-    Secret(Bound),
+pub(super) struct Visitor {
+    /// Who it is.
+    pub(super) principal: Principal,
+    /// What a client secret is bound to, if that is what was shown.
+    pub(super) bound: Option<Bound>,
+}
+
+impl From<Principal> for Visitor {
+    fn from(principal: Principal) -> Self {
+        Self { principal, bound: None }
+    }
 }
 
 /// Somebody who may not.
@@ -40,7 +54,7 @@ pub(super) enum Refused {
     /// There was no key.
     #[error("You didn't provide an API key. Send it as \"Authorization: Bearer KEY\".")]
     Missing,
-    /// It is none of ours, or has expired.
+    /// It is none of ours, was revoked, or has expired.
     #[error("Incorrect API key provided, or an expired client secret.")]
     Wrong,
     /// It stood in the address.
@@ -51,51 +65,57 @@ pub(super) enum Refused {
     InAddress,
 }
 
+/// What the door said of a request, for everything behind it.
+#[derive(Debug, Clone)]
+struct Known(Arc<Result<Visitor, Refused>>);
+
+/// Asks the door, once. The outermost layer of everything but sockets, which ask for themselves: what opens a socket may be
+/// good for one use.
+pub(super) async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let visitor = app.door.who(request.headers(), request.uri().query()).await;
+    request.extensions_mut().insert(Known(Arc::new(visitor)));
+    next.run(request).await
+}
+
+/// What the door said.
+pub(super) fn visitor(extensions: &Extensions) -> Result<&Visitor, Refused> {
+    // A route without the layer lets nobody in.
+    let known = extensions.get::<Known>().ok_or(Refused::Missing)?;
+    known.0.as_ref().as_ref().map_err(|refused| *refused)
+}
+
 impl Door {
     /// A door for these keys, separated by blanks. None: everybody is welcome.
     pub fn new(keys: &SecretString, query: bool) -> Self {
-        let keys = keys.expose_secret().split_whitespace().map(digest).collect();
-        Self { keys, query, secrets: Secrets::default() }
+        let keys: Vec<Hash> = keys.expose_secret().split_whitespace().map(digest).collect();
+        Self { is_locked: !keys.is_empty(), keys, query, secrets: Secrets::default() }
     }
 
-    /// Whether a key is needed.
+    /// Whether anything has to be shown.
     pub fn is_locked(&self) -> bool {
-        !self.keys.is_empty()
+        self.is_locked
     }
 
-    /// Who sent this request. Every route that does anything asks here and nowhere else.
-    pub(super) fn who(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Refused> {
+    /// Who sent this request.
+    pub(super) async fn who(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Visitor, Refused> {
         let in_address = key_in_query(query);
         if in_address.is_some() && !self.query {
             return Err(Refused::InAddress);
         }
         match key_in_headers(headers).or(in_address.as_deref()) {
-            Some(key) if key.starts_with(super::secrets::PREFIX) => {
-                self.secrets.open(key).map(Caller::Secret).ok_or(Refused::Wrong)
-            }
+            Some(key) if key.starts_with(super::secrets::PREFIX) => self.secrets.open(key).ok_or(Refused::Wrong),
             // Clients of OpenAI's libraries must send something: without keys it is not looked at.
-            _ if !self.is_locked() => Ok(Caller::Anybody),
-            Some(key) if self.knows(key) => Ok(Caller::Key),
-            Some(_) => Err(Refused::Wrong),
+            _ if !self.is_locked => Ok(Principal::anybody().into()),
+            Some(key) => self.configured(key).map(Visitor::from).ok_or(Refused::Wrong),
             None => Err(Refused::Missing),
         }
     }
 
-    /// By what a caller is told apart from others: the digest of a key or secret that is good here. None for those who need to
-    /// show none, and for those who are not let in.
-    pub(super) fn identity(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Hash> {
-        match self.who(headers, query).ok()? {
-            Caller::Anybody => None,
-            Caller::Key | Caller::Secret(_) => {
-                key_in_headers(headers).map(digest).or_else(|| key_in_query(query).as_deref().map(digest))
-            }
-        }
-    }
-
-    /// Compares with every key, whichever fits.
-    fn knows(&self, key: &str) -> bool {
+    /// The holder of a configured key. Compares with every one, whichever fits.
+    fn configured(&self, key: &str) -> Option<Principal> {
         let shown = digest(key);
-        self.keys.iter().fold(false, |known, key| known | (*key == shown))
+        let is_known = self.keys.iter().fold(false, |known, key| known | (*key == shown));
+        is_known.then(|| Principal::of_configured_key(&shown))
     }
 }
 
@@ -154,8 +174,12 @@ mod tests {
         Door::new(&SecretString::from(keys), false)
     }
 
-    #[test]
-    fn a_key_is_found_wherever_clients_put_it() {
+    async fn who(door: &Door, name: &'static str, value: &str) -> Result<Visitor, Refused> {
+        door.who(&with(name, value), None).await
+    }
+
+    #[tokio::test]
+    async fn a_key_is_found_wherever_clients_put_it() {
         let door = door("old new");
         for (name, value) in [
             ("authorization", "Bearer new"),
@@ -164,29 +188,31 @@ mod tests {
             ("sec-websocket-protocol", "realtime, openai-insecure-api-key.new, openai-agents-sdk.0.20"),
             ("sec-websocket-protocol", "floe.v1,floe.auth.old"),
         ] {
-            assert!(matches!(door.who(&with(name, value), None), Ok(Caller::Key)), "{name}: {value}");
+            let visitor = who(&door, name, value).await.expect("it is one of ours");
+            assert!(visitor.principal.credential.id.starts_with("configured_"), "{name}: {value}");
         }
         for (name, value) in [("authorization", "Bearer ne"), ("authorization", "Basic new"), ("api-key", "newer")] {
-            assert!(door.who(&with(name, value), None).is_err(), "{name}: {value}");
+            assert!(who(&door, name, value).await.is_err(), "{name}: {value}");
         }
-        assert_eq!(door.who(&HeaderMap::new(), None).unwrap_err(), Refused::Missing);
+        assert_eq!(door.who(&HeaderMap::new(), None).await.unwrap_err(), Refused::Missing);
     }
 
-    #[test]
-    fn a_key_in_the_address_is_refused_unless_allowed() {
+    #[tokio::test]
+    async fn a_key_in_the_address_is_refused_unless_allowed() {
         let shut = door("right");
-        assert_eq!(shut.who(&HeaderMap::new(), Some("model=x&api_key=right")).unwrap_err(), Refused::InAddress);
+        let asked = shut.who(&HeaderMap::new(), Some("model=x&api_key=right")).await;
+        assert_eq!(asked.unwrap_err(), Refused::InAddress);
         let lax = Door::new(&SecretString::from("right"), true);
-        assert!(lax.who(&HeaderMap::new(), Some("model=x&api-key=right")).is_ok());
-        assert_eq!(lax.who(&HeaderMap::new(), Some("api_key=wrong")).unwrap_err(), Refused::Wrong);
+        assert!(lax.who(&HeaderMap::new(), Some("model=x&api-key=right")).await.is_ok());
+        assert_eq!(lax.who(&HeaderMap::new(), Some("api_key=wrong")).await.unwrap_err(), Refused::Wrong);
     }
 
-    #[test]
-    fn without_keys_everybody_is_welcome_but_not_with_a_dead_secret() {
+    #[tokio::test]
+    async fn without_keys_everybody_is_welcome_but_not_with_a_dead_secret() {
         let open = door("  ");
-        assert!(matches!(open.who(&HeaderMap::new(), None), Ok(Caller::Anybody)));
-        assert!(matches!(open.who(&with("authorization", "Bearer whatever"), None), Ok(Caller::Anybody)));
-        assert_eq!(open.who(&with("authorization", "Bearer ek_gone"), None).unwrap_err(), Refused::Wrong);
+        assert!(open.who(&HeaderMap::new(), None).await.unwrap().principal.is_anybody());
+        assert!(who(&open, "authorization", "Bearer whatever").await.unwrap().principal.is_anybody());
+        assert_eq!(who(&open, "authorization", "Bearer ek_gone").await.unwrap_err(), Refused::Wrong);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue},
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{App, Config, server::Peer};
+use super::{App, Config, auth::visitor, server::Peer};
 use crate::{
     store::shared::{Digest, Limit, Taken},
     telemetry::metrics,
@@ -60,10 +60,9 @@ impl Proxies {
     }
 }
 
-/// Counts a request. None if nothing is limited, or it opens a conversation: those have places.
+/// Counts a request. None if nothing is limited.
 pub(super) fn take(app: &App, request: &Request) -> impl Future<Output = Option<Taken>> + Send + use<> {
-    let limit = app.limits.requests.filter(|_| !request.headers().contains_key(header::UPGRADE));
-    let counted = limit.map(|limit| (app.shared.clone(), caller(app, request), limit));
+    let counted = app.limits.requests.map(|limit| (app.shared.clone(), caller(app, request), limit));
     async move {
         let (shared, caller, limit) = counted?;
         let taken = shared.take(caller, limit, 1).await;
@@ -74,11 +73,14 @@ pub(super) fn take(app: &App, request: &Request) -> impl Future<Output = Option<
     }
 }
 
-/// Who asks: a key, or where no key is needed or it is none of ours, an address. Only the digest leaves this function.
+/// Who asks: a principal, or where nothing need be shown or it is none of ours, an address. Only the digest leaves this
+/// function.
 pub(super) fn caller(app: &App, request: &Request) -> Digest {
-    let (headers, query) = (request.headers(), request.uri().query());
-    if let Some(identity) = app.door.identity(headers, query) {
-        return digest(b"key", &identity);
+    let headers = request.headers();
+    if let Ok(visitor) = visitor(request.extensions())
+        && !visitor.principal.is_anybody()
+    {
+        return digest(b"principal", &visitor.principal.counted_as());
     }
     let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.to_canonical());
     let address =
@@ -145,7 +147,7 @@ mod tests {
         let headers = |values: &[&str]| -> HeaderMap {
             values
                 .iter()
-                .map(|value| (header::HeaderName::from_static("x-forwarded-for"), value.parse().unwrap()))
+                .map(|value| (axum::http::HeaderName::from_static("x-forwarded-for"), value.parse().unwrap()))
                 .collect()
         };
         assert_eq!(forwarded(&headers(&["10.0.0.1, 203.0.113.9"])), Some("203.0.113.9".parse().unwrap()));

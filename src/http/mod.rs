@@ -8,13 +8,14 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    auth::Principal,
     conversation::Settings,
     ids::{ConversationId, SessionId},
     jobs::erased,
     protocol::{native::Offer, openai::Voices},
-    reach::Reach,
+    reach,
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Recorder, Scribe, Store, audit, record::Opening, shared::Shared},
+    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, audit, record::Opening, shared::Shared},
 };
 
 pub mod auth;
@@ -157,21 +158,29 @@ pub struct Kept {
     /// Where it is noted who was erased.
     pub erased: erased::Log,
     /// For checking addresses that events are sent to.
-    pub reach: Reach,
+    pub reach: reach::Client,
 }
 
 impl Kept {
-    /// Begins to write down the conversation of a new session.
-    fn begin(&self, session: SessionId, agent: String, language: String, consent: Option<bool>) -> Scribe {
-        let opening = Opening { tenant: TENANT.to_owned(), user: None, agent, language, consent };
+    /// Begins to write down the conversation of a new session, for whoever holds it.
+    fn begin(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        agent: String,
+        language: String,
+        consent: Option<bool>,
+    ) -> Scribe {
+        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language, consent };
         self.recorder.begin(session, opening)
     }
 
-    /// Takes a conversation over, with what was said in it; `None` if there is none. Whoever held it writes no more from here
-    /// on, so what is read afterwards is all there is.
+    /// Takes a conversation over, with what was said in it; `None` if there is none that this principal may go on with. Whoever
+    /// held it writes no more from here on, so what is read afterwards is all there is.
     async fn claim(
         &self,
         shared: &Shared,
+        scope: Scope<'_>,
         id: ConversationId,
         consent: Option<bool>,
     ) -> Result<Option<(Claim, past::Kept)>, store::Error> {
@@ -179,22 +188,20 @@ impl Kept {
             // Perhaps words of this very conversation: whoever goes on now would not know of them.
             return Err(store::Error::CatchingUp);
         }
-        let Some(conversation) = self.store.conversation(TENANT, id).await? else { return Ok(None) };
+        let Some(conversation) = self.store.conversation(scope, id).await? else { return Ok(None) };
         let session = conversation.session;
         let Some(epoch) = self.store.claim(session, self.recorder.node()).await? else { return Ok(None) };
         let (items, receipts) = (self.store.timeline(id).await?, self.store.receipts(id).await?);
         // What was told to be kept while the database was away may be there alone. It may also be away.
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
-        let (agent, language) = (conversation.agent, conversation.language);
+        // It stays whose it was.
         let consent = consent.or(conversation.consent);
-        let opening = Opening { tenant: TENANT.to_owned(), user: conversation.user, agent, language, consent };
+        let Conversation { user, agent, language, .. } = conversation;
+        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }
-
-/// Whose conversations these are, until there is a login.
-const TENANT: &str = "default";
 
 /// Every route.
 pub fn router(app: App) -> Router {

@@ -6,8 +6,8 @@ use moka::{Expiry, sync::Cache};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::auth::{Hash, digest};
-use crate::protocol::openai::Kind;
+use super::auth::{Hash, Visitor, digest};
+use crate::{auth::Principal, protocol::openai::Kind};
 
 /// What every secret begins with; OpenAI's browser libraries accept no other.
 pub(super) const PREFIX: &str = "ek_";
@@ -39,14 +39,19 @@ pub(super) struct Bound {
 #[derive(Debug, Clone)]
 pub(super) struct Secrets {
     /// Bounded by [`SECRETS_MAX`].
-    bound: Cache<Hash, Bound>,
+    bound: Cache<Hash, (Principal, Bound)>,
 }
 
 /// Entries leave at their end.
 struct AtItsEnd;
 
-impl Expiry<Hash, Bound> for AtItsEnd {
-    fn expire_after_create(&self, _: &Hash, bound: &Bound, _: std::time::Instant) -> Option<Duration> {
+impl Expiry<Hash, (Principal, Bound)> for AtItsEnd {
+    fn expire_after_create(
+        &self,
+        _: &Hash,
+        (_, bound): &(Principal, Bound),
+        _: std::time::Instant,
+    ) -> Option<Duration> {
         Some(Duration::from_secs(bound.expires_at.saturating_sub(now_s())))
     }
 }
@@ -58,16 +63,17 @@ impl Default for Secrets {
 }
 
 impl Secrets {
-    /// A new secret for `bound`. It may open several sessions until it ends; those go on after that.
-    pub(super) fn make(&self, bound: Bound) -> String {
+    /// A new secret with which its holder is `principal`, and gets `bound`. It may open several sessions until it ends; those go on after that.
+    pub(super) fn make(&self, principal: Principal, bound: Bound) -> String {
         let secret = format!("{PREFIX}{}", random_digits());
-        self.bound.insert(digest(&secret), bound);
+        self.bound.insert(digest(&secret), (principal, bound));
         secret
     }
 
-    /// What a secret opens; `None` if it is none, or has ended.
-    pub(super) fn open(&self, secret: &str) -> Option<Bound> {
-        self.bound.get(&digest(secret)).filter(|bound| bound.expires_at > now_s())
+    /// Who has a secret, and what it opens; `None` if it is none, or has ended.
+    pub(super) fn open(&self, secret: &str) -> Option<Visitor> {
+        let (principal, bound) = self.bound.get(&digest(secret)).filter(|(_, bound)| bound.expires_at > now_s())?;
+        Some(Visitor { principal, bound: Some(bound) })
     }
 }
 
@@ -104,8 +110,8 @@ mod tests {
     #[test]
     fn secrets_differ_and_fit_into_a_subprotocol() {
         let secrets = Secrets::default();
-        let one = secrets.make(until(now_s() + 100));
-        let other = secrets.make(until(now_s() + 100));
+        let one = secrets.make(Principal::anybody(), until(now_s() + 100));
+        let other = secrets.make(Principal::anybody(), until(now_s() + 100));
         assert_ne!(one, other);
         assert_eq!(one.len(), PREFIX.len() + DIGITS);
         assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{one}");
@@ -116,7 +122,7 @@ mod tests {
     #[test]
     fn what_has_ended_opens_nothing() {
         let secrets = Secrets::default();
-        let secret = secrets.make(until(now_s()));
+        let secret = secrets.make(Principal::anybody(), until(now_s()));
         assert!(secrets.open(&secret).is_none());
         assert!(!format!("{secrets:?}").contains(&secret));
     }

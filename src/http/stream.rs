@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::{App, socket};
 use crate::{
+    auth::{Principal, Role, Scopes},
     ids::{ConversationId, ResponseId, SessionId},
     protocol::{
         ProtocolError,
@@ -27,7 +28,7 @@ use crate::{
         registry::{Permit, Refusal},
         returns::{self, Expected, Return},
     },
-    store::Scribe,
+    store::{Reach, Scope, Scribe},
     telemetry::metrics,
 };
 
@@ -47,16 +48,24 @@ pub(super) async fn upgrade(
             "This page may not connect. Its origin must be listed in server.origins (FLOE_SERVER_ORIGINS).\n";
         return (StatusCode::FORBIDDEN, sentence).into_response();
     }
-    if let Err(refused) = app.door.who(&headers, query.as_deref()) {
-        metrics::refused("key");
-        let sentence = format!("{refused} A browser offers the subprotocol floe.auth.KEY beside floe.v1.\n");
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], sentence).into_response();
-    }
     if !socket::offered(&headers).any(|name| name == SUBPROTOCOL) {
         metrics::refused("subprotocol");
         let sentence = "Offer the WebSocket subprotocol floe.v1 (Sec-WebSocket-Protocol: floe.v1).\n";
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
+    let who = match app.door.who(&headers, query.as_deref()).await {
+        Ok(visitor) if visitor.principal.may(Scopes::TALK) => visitor.principal,
+        Ok(_) => {
+            metrics::refused("scope");
+            let sentence = "This key may not talk: it has not the scope \"talk\".\n";
+            return (StatusCode::FORBIDDEN, sentence).into_response();
+        }
+        Err(refused) => {
+            metrics::refused("key");
+            let sentence = format!("{refused} A browser offers the subprotocol floe.auth.TICKET beside floe.v1.\n");
+            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], sentence).into_response();
+        }
+    };
     let permit = match socket::admit(&app) {
         Ok(permit) => Some(permit),
         // Whoever comes back has a place already; the hello will tell.
@@ -70,20 +79,20 @@ pub(super) async fn upgrade(
     socket::limited(upgrade, MESSAGE_BYTES_MAX).protocols([SUBPROTOCOL]).on_upgrade(move |socket| async move {
         let id = SessionId::new();
         let span = tracing::info_span!("session", %id);
-        connection(app, permit, id, socket).instrument(span).await;
+        connection(app, who, permit, id, socket).instrument(span).await;
     })
 }
 
 /// One upgraded socket: hello, ready, session.
-async fn connection(app: App, permit: Option<Permit>, id: SessionId, socket: WebSocket) {
+async fn connection(app: App, who: Principal, permit: Option<Permit>, id: SessionId, socket: WebSocket) {
     let began = socket::now();
     let mut socket = socket::halves(socket);
     let outcome = match greet(&app, &mut socket.receiver).await {
-        Ok(negotiated) => match returned(&app, &negotiated, socket) {
+        Ok(negotiated) => match returned(&app, &who, &negotiated, socket) {
             None => return,
             Some(fresh) => {
                 socket = fresh;
-                begin(&app, permit, id, &negotiated, began).await
+                begin(&app, &who, permit, id, &negotiated, began).await
             }
         },
         Err(error) => Err(error),
@@ -99,17 +108,18 @@ async fn connection(app: App, permit: Option<Permit>, id: SessionId, socket: Web
 }
 
 /// Hands the socket of a client that is back to its session. Gives it back if no session waits for it here.
-fn returned(app: &App, negotiated: &Negotiated, socket: Attachment) -> Option<Attachment> {
+fn returned(app: &App, who: &Principal, negotiated: &Negotiated, socket: Attachment) -> Option<Attachment> {
     let Some(resume) = &negotiated.resume else { return Some(socket) };
     let played = Duration::from_millis(resume.played_ms.unwrap_or_default());
     let reply = resume.reply.map(|reply| (ResponseId(reply), played));
     let back = Return { socket, left_off: LeftOff { last_n: resume.last_n, reply } };
-    app.returns.send(&resume.token, back).err().map(|back| back.socket)
+    app.returns.send(&resume.token, who.owner(), back).err().map(|back| back.socket)
 }
 
 /// A new session, perhaps one that goes on with a stored conversation.
 async fn begin(
     app: &App,
+    who: &Principal,
     permit: Option<Permit>,
     id: SessionId,
     negotiated: &Negotiated,
@@ -123,21 +133,21 @@ async fn begin(
     settings.playback_reports = negotiated.features.playback;
     let pace = if negotiated.pace == native::Pace::File { Pace::File } else { Pace::Live };
     let conversation = match negotiated.conversation {
-        Some(conversation) => Some(conversation),
-        None => left_elsewhere(app, negotiated).await,
+        Some(conversation) => Some((conversation, who.scope())),
+        None => left_elsewhere(app, who, negotiated).await,
     };
     let Begun { id, kept, scribe } = match conversation {
         None => {
             let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, language, negotiated.consent));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(who, id, agent, language, negotiated.consent));
             Begun { id, kept: None, scribe }
         }
-        Some(conversation) => go_on(app, conversation, negotiated.consent).await?,
+        Some((conversation, scope)) => go_on(app, scope, conversation, negotiated.consent).await?,
     };
     settings.durable = scribe.is_some();
     let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
     let window = app.offer.resume_window;
-    let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window));
+    let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window, who.owner()));
     let welcome = Welcome {
         session: id,
         conversation: scribe.as_ref().map(Scribe::conversation),
@@ -157,18 +167,34 @@ struct Begun {
     scribe: Option<Scribe>,
 }
 
-/// The conversation of a session that another server had, and has lost: its token says which.
-async fn left_elsewhere(app: &App, negotiated: &Negotiated) -> Option<ConversationId> {
+/// The conversation of a session that another server had, and has lost: its token says which. Whoever shows the token may see
+/// that conversation, if it is the same user's.
+async fn left_elsewhere<'a>(
+    app: &App,
+    who: &'a Principal,
+    negotiated: &Negotiated,
+) -> Option<(ConversationId, Scope<'a>)> {
     let token = returns::digest(&negotiated.resume.as_ref()?.token);
     // Without a shared memory, or while it is away, nobody can say.
     let session = app.shared.take_resume_token(token).await.ok()??;
-    app.shared.snapshot(session).await.ok()?.map(|left| left.conversation)
+    let left = app.shared.snapshot(session).await.ok()??.conversation;
+    let scope = match (who.role, &who.user) {
+        (Role::Device, Some(user)) => Scope::user(&who.tenant, user),
+        (Role::Device, None) => Scope { tenant: &who.tenant, reach: Reach::One(left) },
+        (Role::Admin | Role::Member, _) => who.scope(),
+    };
+    Some((left, scope))
 }
 
 /// Takes a stored conversation over: whoever held it before writes no more.
-async fn go_on(app: &App, conversation: ConversationId, consent: Option<bool>) -> Result<Begun, ProtocolError> {
+async fn go_on(
+    app: &App,
+    scope: Scope<'_>,
+    conversation: ConversationId,
+    consent: Option<bool>,
+) -> Result<Begun, ProtocolError> {
     let keeper = app.kept.as_ref().ok_or_else(native::unknown_conversation)?;
-    let claimed = keeper.claim(&app.shared, conversation, consent).await.map_err(|error| {
+    let claimed = keeper.claim(&app.shared, scope, conversation, consent).await.map_err(|error| {
         tracing::warn!(%error, "a conversation cannot go on");
         ProtocolError::closing(
             native::close::OVERLOADED,

@@ -10,7 +10,7 @@ use crate::{
     agent::{ChatModel, Delta, ErrorKind, Message, Request, extract},
     ids::ConversationId,
     store::{
-        Item, Store,
+        Item, Scope, Store,
         jobs::{Claimed, Effect, kind},
     },
 };
@@ -47,7 +47,7 @@ impl Job for Summarise {
 impl Inner {
     async fn summarise(self: Arc<Self>, job: Claimed) -> Result<Effect, Failure> {
         let id: ConversationId = job.subject.parse().map_err(|_| Failure::Never("it names no conversation".into()))?;
-        let conversation = self.store.conversation(&job.tenant, id).await?;
+        let conversation = self.store.conversation(Scope::tenant(&job.tenant), id).await?;
         // Deleted meanwhile, or somebody goes on with it: then its next end brings another job.
         if !self.is_wanted || conversation.is_none_or(|conversation| conversation.state == "live") {
             return Ok(Effect::Nothing);
@@ -71,9 +71,9 @@ struct Turn {
 }
 
 fn turns(items: &[Item]) -> Vec<Turn> {
-    let spoken = items.iter().filter(|item| ["user", "assistant"].contains(&item.role.as_str()));
-    let told = spoken.filter(|item| !item.text.trim().is_empty() && item.tool.is_none());
-    told.map(|item| Turn { is_user: item.role == "user", text: item.text.trim().to_owned() }).collect()
+    let spoken = items.iter().filter(|item| ["user", "assistant"].contains(&item.row.role.as_str()));
+    let told = spoken.filter(|item| !item.row.text.trim().is_empty() && item.row.tool.is_none());
+    told.map(|item| Turn { is_user: item.row.role == "user", text: item.row.text.trim().to_owned() }).collect()
 }
 
 /// Title and summary.

@@ -246,7 +246,7 @@ impl Session {
                     silent_beats = 0;
                     self.receive(received);
                 }
-                arrival = returns::arrival(&mut expected) => back = Some(arrival),
+                arrival = returns::arrival(&mut expected), if self.ending == Ending::Open => back = Some(arrival),
                 () = recording::cancelled(&taken_over), if taken_over.is_some() => {
                     taken_over = None;
                     self.give_way();

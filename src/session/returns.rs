@@ -24,34 +24,48 @@ pub struct Return {
 /// The sessions of this server that a client may come back to, by token. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Returns {
-    waiting: Arc<Mutex<HashMap<String, mpsc::Sender<Return>>>>,
+    waiting: Arc<Mutex<HashMap<String, Waiting>>>,
+}
+
+/// A session that waits.
+#[derive(Clone)]
+struct Waiting {
+    sender: mpsc::Sender<Return>,
+    /// Whose it is: a token alone does not open another's session.
+    owner: Digest,
 }
 
 /// A session's place among them; given up when dropped.
 pub struct Expected {
     returns: Returns,
     token: String,
-    sender: mpsc::Sender<Return>,
+    waiting: Waiting,
     arrivals: mpsc::Receiver<Return>,
     /// How long the session waits for its client.
     pub window: Duration,
 }
 
 impl Returns {
-    /// A place for a session that waits so long for its client.
-    pub fn expect(&self, window: Duration) -> Expected {
+    /// A place for a session of this owner that waits so long for its client.
+    pub fn expect(&self, window: Duration, owner: Digest) -> Expected {
         let (sender, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let mut expected = Expected { returns: self.clone(), token: String::new(), sender, arrivals, window };
+        let waiting = Waiting { sender, owner };
+        let mut expected = Expected { returns: self.clone(), token: String::new(), waiting, arrivals, window };
         expected.renew();
         expected
     }
 
-    /// Hands a new socket to the session of this token. Gives it back if there is none, or if it is being found by another.
-    pub fn send(&self, token: &str, back: Return) -> Result<(), Return> {
-        // A token is good for one use: whoever finds it takes it.
-        let sender = self.table().remove(token);
-        match sender {
-            Some(sender) => sender.try_send(back).map_err(|refused| refused.into_inner()),
+    /// Hands a new socket to the session of this token. Gives it back if there is none, if it is another owner's, or if it is
+    /// being found by another.
+    pub fn send(&self, token: &str, owner: Digest, back: Return) -> Result<(), Return> {
+        // A token is good for one use: whoever finds it takes it. In another's hands it is no token.
+        let found = {
+            let mut table = self.table();
+            let is_theirs = table.get(token).is_some_and(|waiting| waiting.owner == owner);
+            is_theirs.then(|| table.remove(token)).flatten()
+        };
+        match found {
+            Some(waiting) => waiting.sender.try_send(back).map_err(|refused| refused.into_inner()),
             None => Err(back),
         }
     }
@@ -61,7 +75,7 @@ impl Returns {
         self.table().is_empty()
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Return>>> {
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,7 +96,7 @@ impl Expected {
         let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut table = self.returns.table();
         table.remove(&self.token);
-        table.insert(token.clone(), self.sender.clone());
+        table.insert(token.clone(), self.waiting.clone());
         drop(table);
         self.token = token;
     }

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{
-    Error, Store,
+    Error, Reach, Scope, Store,
     db::{Connection, Db, either, within},
     desk::transact,
     jobs::{self, Claimed, Lost, NewJob, kind},
@@ -67,12 +67,18 @@ macro_rules! forget {
 }
 
 impl Store {
-    /// Deletes a conversation with everything in it, for good; also what its session still writes. `None` if the tenant has none of
-    /// this id. All or nothing, also if the caller is dropped.
-    pub async fn delete(&self, tenant: &str, id: ConversationId) -> Result<Option<Gone>, Error> {
+    /// Deletes a conversation with everything in it, for good; also what its session still writes. `None` if there is none of this
+    /// id within the scope. All or nothing, also if the caller is dropped.
+    pub async fn delete(&self, scope: Scope<'_>, id: ConversationId) -> Result<Option<Gone>, Error> {
+        let user = match scope.reach {
+            Reach::Tenant => None,
+            Reach::User(user) => Some(user),
+            // Seeing is not owning.
+            Reach::One(_) | Reach::Nothing => return Ok(None),
+        };
         let gone = transact!(self, tx => {
-            let rows = sqlx::query(ONE).bind(tenant).bind(id.uuid()).fetch_all(&mut *tx).await?;
-            forget!(tx, tenant, rows, "deleted")
+            let rows = sqlx::query(ONE).bind(scope.tenant).bind(id.uuid()).bind(user).fetch_all(&mut *tx).await?;
+            forget!(tx, scope.tenant, rows, "deleted")
         })?;
         self.wake();
         Ok(gone.first().copied())
@@ -113,7 +119,7 @@ impl Store {
             let is_ours = jobs::extend!(tx, job, lease_ms);
             if is_ours {
                 for one in these {
-                    let rows = sqlx::query(ONE).bind(&job.tenant).bind(one.conversation.uuid()).fetch_all(&mut *tx).await?;
+                    let rows = sqlx::query(ONE).bind(&job.tenant).bind(one.conversation.uuid()).bind(None::<&str>).fetch_all(&mut *tx).await?;
                     let _known: Vec<Gone> = forget!(tx, &job.tenant, rows, why);
                 }
             }
@@ -224,7 +230,9 @@ impl Store {
 /// Conversations deleted in one transaction.
 pub(super) const BATCH: i64 = 50;
 
-const ONE: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id = $2";
+/// `$3` whose it must be, if it matters.
+const ONE: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id = $2 \
+     AND (CAST($3 AS TEXT) IS NULL OR user_id = $3)";
 
 /// `$2` the first id that can have begun then: an index serves it.
 const OLDER: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id < $2 AND state <> 'live' \

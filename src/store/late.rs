@@ -53,8 +53,21 @@ pub(super) fn added(entry: &Entry, (conversations, last, known): Place) -> Optio
 
 /// A number that owners, who count in 32 bits, do not give out: the same each time, and another one in another epoch.
 const fn apart(epoch: i64, number: i64) -> i64 {
-    (epoch << 32) | (number & 0xffff_ffff)
+    (epoch << 32) | (number & NUMBERS)
 }
+
+/// Whether a row of this number was added late.
+pub(crate) const fn is_late(number: i64) -> bool {
+    number > NUMBERS
+}
+
+/// Whether `late` is the number under which the row `number` of an owner was added late.
+pub(crate) const fn numbered(late: i64, number: i64) -> bool {
+    is_late(late) && late & NUMBERS == number
+}
+
+/// What owners count in: 32 bits.
+const NUMBERS: i64 = 0xffff_ffff;
 
 /// A place after the last one that the new owner knows, and before the whole number after that, where its own items begin. Keeps
 /// the order of those that are put there: by epoch, as several owners in turn may have been overtaken, then as they stood. (What
@@ -83,7 +96,8 @@ mod tests {
 
     #[test]
     fn late_numbers_are_nobody_elses() {
-        assert!(apart(1, 1) > i64::from(u32::MAX));
+        assert!(is_late(apart(1, 1)) && !is_late(i64::from(u32::MAX)));
+        assert!(numbered(apart(1, 5), 5) && numbered(apart(2, 5), 5) && !numbered(apart(1, 5), 6) && !numbered(5, 5));
         assert_ne!(apart(1, 5), apart(2, 5));
         assert_eq!(apart(3, i64::from(u32::MAX)) >> 32, 3);
     }

@@ -16,13 +16,14 @@ mod desk;
 mod error;
 mod forgetting;
 pub mod jobs;
-mod late;
+pub(crate) mod late;
 mod migrations;
 mod pen;
 mod reading;
 pub mod record;
 pub mod recorder;
 mod rows;
+mod scope;
 pub mod shared;
 mod spool;
 pub mod statements;
@@ -35,7 +36,8 @@ pub use error::Error;
 pub use forgetting::{Erasure, Forget, Gone};
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
-pub use rows::{Conversation, Hit, Item, Receipt, Usage};
+pub use rows::{Conversation, Hit, Item, Usage};
+pub use scope::{Reach, Scope};
 
 /// Where conversations are kept.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]

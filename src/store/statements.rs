@@ -5,15 +5,26 @@
 
 use super::Engine;
 
-/// The list: `$2` and `$3` ids between which they lie, `$4` how many, then the filters. A statement per set of filters:
-/// SQLite makes its plan before it knows which of them are empty. It also has to be told which index: without statistics
-/// it takes the tenant's, and looks through all conversations for those of an agent that has few.
-pub const fn list(engine: Engine, by_agent: bool, by_state: bool) -> &'static str {
+/// What is asked of a list besides time: a statement per set of filters. SQLite makes its plan before it knows which of them are
+/// empty. It also has to be told which index: without statistics it takes the tenant's, and looks through all conversations
+/// for those of an agent that has few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filters {
+    /// One user's. They are few enough that the other filters are compared one by one.
+    pub user: bool,
+    /// One agent's.
+    pub agent: bool,
+    /// Those in one state.
+    pub state: bool,
+}
+
+/// The list: `$2` and `$3` ids between which they lie, `$4` how many, then the filters in the order of [`Filters`].
+pub const fn list(engine: Engine, filters: Filters) -> &'static str {
     macro_rules! list {
         ($index:literal, $filters:literal) => {
             concat!(
-                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, ",
-                "started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms FROM conversations",
+                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, ",
+                "audio_in_ms, audio_out_ms FROM conversations",
                 $index,
                 " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
                 $filters,
@@ -21,25 +32,45 @@ pub const fn list(engine: Engine, by_agent: bool, by_state: bool) -> &'static st
             )
         };
     }
-    match (engine, by_agent, by_state) {
-        (_, false, false) => list!("", ""),
-        (Engine::Sqlite, true, false) => list!(" INDEXED BY conversations_by_agent", " AND agent = $5"),
-        (Engine::Sqlite, false, true) => list!(" INDEXED BY conversations_by_state", " AND state = $5"),
-        (Engine::Sqlite, true, true) => {
+    let Filters { user, agent, state } = filters;
+    match (engine, user, agent, state) {
+        (_, false, false, false) => list!("", ""),
+        (Engine::Sqlite, true, false, false) => list!(" INDEXED BY conversations_by_user", " AND user_id = $5"),
+        (Engine::Sqlite, true, true, false) => {
+            list!(" INDEXED BY conversations_by_user", " AND user_id = $5 AND agent = $6")
+        }
+        (Engine::Sqlite, true, false, true) => {
+            list!(" INDEXED BY conversations_by_user", " AND user_id = $5 AND state = $6")
+        }
+        (Engine::Sqlite, true, true, true) => {
+            list!(" INDEXED BY conversations_by_user", " AND user_id = $5 AND agent = $6 AND state = $7")
+        }
+        (Engine::Sqlite, false, true, false) => list!(" INDEXED BY conversations_by_agent", " AND agent = $5"),
+        (Engine::Sqlite, false, false, true) => list!(" INDEXED BY conversations_by_state", " AND state = $5"),
+        (Engine::Sqlite, false, true, true) => {
             list!(" INDEXED BY conversations_by_agent_and_state", " AND agent = $5 AND state = $6")
         }
-        (_, true, false) => list!("", " AND agent = $5"),
-        (_, false, true) => list!("", " AND state = $5"),
-        (_, true, true) => list!("", " AND agent = $5 AND state = $6"),
+        (_, true, false, false) => list!("", " AND user_id = $5"),
+        (_, true, true, false) => list!("", " AND user_id = $5 AND agent = $6"),
+        (_, true, false, true) => list!("", " AND user_id = $5 AND state = $6"),
+        (_, true, true, true) => list!("", " AND user_id = $5 AND agent = $6 AND state = $7"),
+        (_, false, true, false) => list!("", " AND agent = $5"),
+        (_, false, false, true) => list!("", " AND state = $5"),
+        (_, false, true, true) => list!("", " AND agent = $5 AND state = $6"),
     }
 }
 
 /// One conversation, `$2` its id.
-pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
-         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
+pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, \
+         audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
-/// A user's conversations, `$2` whose, `$3` after which, `$4` how many.
+/// The same if it is the user's, `$3`.
+pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, \
+         audio_in_ms, audio_out_ms \
+     FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
+
+/// A user's conversations, oldest first: `$2` whose, `$3` after which, `$4` how many.
 pub const OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
          started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4";
@@ -111,6 +142,22 @@ pub const SEARCH_ALL_POSTGRES: &str = hits!(
      ORDER BY number + 0 DESC LIMIT $3"
 );
 
+/// The same for words (`$5` as a `tsquery`) that are rare without the last one. The index would first collect every item that
+/// has a word with the last one's beginning, a million if it is short; instead the few items with the other words are read.
+/// `OFFSET 0` because Postgres would ask the index for all of them.
+pub const SEARCH_FEW_POSTGRES: &str = hits!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms FROM (\
+     SELECT number, conversation_id, item, role, text, start_ms, lexemes FROM items \
+     WHERE lexemes @@ (CAST($5 AS tsquery) && CAST('''@' || md5($1) || '''' AS tsquery)) AND tenant_id = $1 AND number < $2 \
+     OFFSET 0) i WHERE i.lexemes @@ CAST($4 AS tsquery) ORDER BY i.number DESC LIMIT $3"
+);
+
+/// Whether words (`$3` as a `tsquery`) are rare: in less than one of eighty of a tenant's newest items below a number
+/// (`$2`).
+pub const IS_RARE_POSTGRES: &str = "SELECT COUNT(*) < 50 FROM (\
+     SELECT lexemes FROM items WHERE tenant_id = $1 AND number < $2 ORDER BY number DESC LIMIT 4000) i \
+     WHERE lexemes @@ CAST($3 AS tsquery)";
+
 /// The same for SQLite, `$4` the words in FTS5's. FTS5 does know the order of numbers.
 pub const SEARCH_ALL_SQLITE: &str = hits!(
     "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms \
@@ -119,13 +166,47 @@ pub const SEARCH_ALL_SQLITE: &str = hits!(
      ORDER BY w.rowid DESC LIMIT $3"
 );
 
+/// A user's items with these words: parameters as those of [`SEARCH_NEWEST_POSTGRES`], `$5` the user. Looks through everything
+/// the user ever said, and nothing else: what that costs does not grow with the tenant.
+pub const SEARCH_USER_POSTGRES: &str = hits!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms \
+     FROM conversations c JOIN items i ON i.conversation_id = c.id \
+     WHERE c.tenant_id = $1 AND c.user_id = $5 AND i.number < $2 AND i.lexemes @@ CAST($4 AS tsquery) \
+     ORDER BY i.number + 0 DESC LIMIT $3"
+);
+
+/// The same for SQLite, of so many words: `$4` the user, `$5` and on the words with blanks around them.
+pub fn search_user_sqlite(words: usize) -> String {
+    const HEAD: &str = "SELECT i.number, i.conversation_id, c.started_at_ms, i.item, i.role, i.text, i.start_ms \
+         FROM conversations c INDEXED BY conversations_by_user CROSS JOIN items i ON i.conversation_id = c.id \
+         WHERE c.tenant_id = $1 AND c.user_id = $4 AND i.number < $2";
+    let mut statement = HEAD.to_owned();
+    for word in 5..words + 5 {
+        statement.push_str(&format!(" AND instr(' ' || i.words || ' ', ${word}) > 0"));
+    }
+    statement.push_str(" ORDER BY i.number DESC LIMIT $3");
+    statement
+}
+
+macro_rules! usage {
+    ($whose:literal) => {
+        concat!(
+            "SELECT started_at_ms / 86400000 AS day, CAST(COUNT(*) AS BIGINT) AS conversations, \
+             CAST(SUM(audio_in_ms) AS BIGINT) AS audio_in_ms, CAST(SUM(audio_out_ms) AS BIGINT) AS audio_out_ms, \
+             CAST(SUM(replies) AS BIGINT) AS replies, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
+             CAST(SUM(output_tokens) AS BIGINT) AS output_tokens \
+             FROM conversations WHERE tenant_id = $1 AND id >= $2 AND id < $3",
+            $whose,
+            " GROUP BY started_at_ms / 86400000 ORDER BY day"
+        )
+    };
+}
+
 /// Usage per day: `$2` and `$3` ids between which the conversations lie.
-pub const USAGE: &str = "SELECT started_at_ms / 86400000 AS day, CAST(COUNT(*) AS BIGINT) AS conversations, \
-         CAST(SUM(audio_in_ms) AS BIGINT) AS audio_in_ms, CAST(SUM(audio_out_ms) AS BIGINT) AS audio_out_ms, \
-         CAST(SUM(replies) AS BIGINT) AS replies, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
-         CAST(SUM(output_tokens) AS BIGINT) AS output_tokens \
-     FROM conversations WHERE tenant_id = $1 AND id >= $2 AND id < $3 \
-     GROUP BY started_at_ms / 86400000 ORDER BY day";
+pub const USAGE: &str = usage!("");
+
+/// The same of one user, `$4`.
+pub const USAGE_OF_USER: &str = usage!(" AND user_id = $4");
 
 /// Deletes a conversation, `$2` its id.
 pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";

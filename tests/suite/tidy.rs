@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("protocol", &["conversation", "audio", "ids"]),
     ("telemetry", &["conversation"]),
     ("store", &["ids", "telemetry"]),
+    ("auth", &["ids", "store", "telemetry"]),
     (
         "session",
         &["conversation", "protocol", "audio", "ids", "engine", "vad", "stt", "agent", "tts", "store", "telemetry"],
@@ -33,6 +34,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
+            "auth",
             "session",
             "protocol",
             "conversation",
@@ -50,7 +52,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("caller", &["protocol", "audio", "ids"]),
     ("replay", &["caller", "protocol", "audio", "ids"]),
     ("shutdown", &[]),
-    ("config", &["http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry", "jobs", "reach"]),
+    (
+        "config",
+        &["auth", "http", "session", "vad", "models", "stt", "agent", "tts", "store", "telemetry", "jobs", "reach"],
+    ),
     ("doctor", &["config", "models", "store", "tts"]),
 ];
 
@@ -78,6 +83,9 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("libloading", &["tts"]),
     ("icu_normalizer", &["tts"]),
     ("figment", &["config"]),
+    ("jsonwebtoken", &["auth"]),
+    ("oauth2", &["auth"]),
+    ("cookie", &["http"]),
     ("sqlx", &["store"]),
     ("redis", &["store"]),
     ("clap", &["main", "models", "jobs", "replay", "caller", "bin"]),

@@ -1,7 +1,7 @@
 //! List, read, export, search, delete, and what it cost.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{
         Path, Query as Parameters, State,
         rejection::{PathRejection, QueryRejection},
@@ -17,10 +17,11 @@ use super::{
     asked::{bad_cursor, limit, parameters},
     export::{self, Format},
     kept,
-    who::{Asking, Who},
+    noting::note,
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
+    auth::Principal,
     http::openapi::{Guarded, Stored},
     ids::ConversationId,
     store::{Conversation, Filter, Item, words::Query},
@@ -55,7 +56,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -70,8 +71,8 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
-    who.note(&app, "list", "conversations")?;
-    let page = kept(&app)?.store.conversations(&who.tenant, &filter).await?;
+    note(&app, &who, "list", "conversations")?;
+    let page = kept(&app)?.store.conversations(who.scope(), &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
     Ok(Json(List { object: "list", data, has_more: page.has_more, next }).into_response())
@@ -84,7 +85,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (conversation, items) = whole(&app, &who, path).await?;
@@ -112,7 +113,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -125,7 +126,7 @@ pub(super) async fn transcript(
             .ok_or_else(|| Problem::bad_request("There are json, vtt, srt, md and txt (format=…, or Accept)."))?,
     };
     if format == Format::Json {
-        return read(State(app), who, path).await;
+        return read(State(app), Extension(who), path).await;
     }
     let (conversation, items) = whole(&app, &who, path).await?;
     let body = match format {
@@ -149,12 +150,12 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    who.note(&app, "delete", id)?;
-    if let Some(gone) = kept(&app)?.store.delete(&who.tenant, id).await? {
+    note(&app, &who, "delete", id)?;
+    if let Some(gone) = kept(&app)?.store.delete(who.scope(), id).await? {
         // If Redis is away, its state ends by itself.
         let _ends_by_itself = app.shared.forget(gone.session).await;
         tracing::info!(conversation = %id, "deleted");
@@ -186,15 +187,15 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
     // Not for which words: those say as much as the answer.
-    who.note(&app, "search", "conversations")?;
-    let page = kept(&app)?.store.search(&who.tenant, &words, below, limit(query.limit)?).await?;
+    note(&app, &who, "search", "conversations")?;
+    let page = kept(&app)?.store.search(who.scope(), &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
         let snippet = words.mark(&hit.text);
@@ -223,7 +224,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
-    who: Asking,
+    Extension(who): Extension<Principal>,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -238,19 +239,19 @@ pub(super) async fn usage(
     if since_ms > until_ms || until_ms - since_ms > USAGE_MS_MAX {
         return Err(Problem::bad_request("since comes before until, and at most 400 days before it."));
     }
-    let days = kept(&app)?.store.usage(&who.tenant, since_ms, until_ms).await?;
+    let days = kept(&app)?.store.usage(who.scope(), since_ms, until_ms).await?;
     Ok(Json(UsageView::of(since_ms, until_ms, &days)).into_response())
 }
 
 async fn whole(
     app: &App,
-    who: &Who,
+    who: &Principal,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<(Conversation, Vec<Item>), Problem> {
     let id = id(path)?;
     let store = &kept(app)?.store;
-    let conversation = store.conversation(&who.tenant, id).await?.ok_or_else(unknown)?;
-    who.note(app, "read", id)?;
+    let conversation = store.conversation(who.scope(), id).await?.ok_or_else(unknown)?;
+    note(app, who, "read", id)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
 }

@@ -2,14 +2,20 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{App, Kept, auth::Caller, openapi::documented, socket::origin_is_welcome};
+use super::{
+    App, Kept,
+    auth::{self, visitor},
+    openapi::documented,
+    socket::origin_is_welcome,
+};
+use crate::auth::{Role, Scopes};
 
 mod asked;
 mod conversations;
@@ -17,10 +23,10 @@ mod export;
 pub(super) mod idempotency;
 mod jobs;
 pub(super) mod limits;
+mod noting;
 mod problem;
 mod users;
 mod webhooks;
-pub(super) mod who;
 mod wire;
 
 pub(super) use problem::Problem;
@@ -49,19 +55,23 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
-        // Outermost: whoever tries keys is counted too.
-        .layer(middleware::from_fn_with_state(app, limits::counted));
+        // Outside of that: whoever tries keys is counted too.
+        .layer(middleware::from_fn_with_state(app.clone(), limits::counted))
+        .layer(middleware::from_fn_with_state(app, auth::identify));
     documented(router, document)
 }
 
 /// Pages of other origins may not read or delete what is kept here. (A page cannot read our answers without leave, but it
-/// could send a request and not care.)
-pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let mut response = match admit(&app, &request) {
-        Ok(who) => {
-            request.extensions_mut().insert(who);
-            next.run(request).await
-        }
+/// could send a request and not care.) Everything behind finds a [`Principal`](crate::auth::Principal) among the request's extensions.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    guarded(&app, request, next, if is_reading { Scopes::READ } else { Scopes::WRITE }).await
+}
+
+/// The same for those who may `need`.
+pub(super) async fn guarded(app: &App, mut request: Request, next: Next, need: Scopes) -> Response {
+    let mut response = match admit(app, &mut request, need) {
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     // What was said belongs to nobody's cache.
@@ -69,17 +79,26 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
-fn admit(app: &App, request: &Request) -> Result<who::Who, Problem> {
+fn admit(app: &App, request: &mut Request, need: Scopes) -> Result<(), Problem> {
     if !origin_is_welcome(request.headers(), &app.origins) {
         return Err(Problem::forbidden("This page may not ask. Its origin must be listed in server.origins."));
     }
-    match app.door.who(request.headers(), request.uri().query()) {
-        Ok(caller @ (Caller::Anybody | Caller::Key)) => Ok(who::Who::of(&caller)),
-        Ok(Caller::Secret(_)) => {
-            Err(Problem::forbidden("A client secret opens one session, and nothing else. Use a key."))
-        }
-        Err(refused) => Err(Problem::unauthorized(refused.to_string())),
+    let principal = match visitor(request.extensions()) {
+        Ok(visitor) => visitor.principal.clone(),
+        Err(refused) => return Err(refused.into()),
+    };
+    if principal.role == Role::Device {
+        return Err(Problem::forbidden("A ticket or client secret opens one session, and nothing else. Use a key."));
     }
+    if !principal.may(need) {
+        return Err(Problem::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "insufficient_scope",
+            format!("This key may not do that: it has not the scope \"{need}\"."),
+        ));
+    }
+    request.extensions_mut().insert(principal);
+    Ok(())
 }
 
 /// The store, or why there is none.

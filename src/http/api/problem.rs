@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{session::registry::Refusal, store};
+use crate::{http::auth::Refused, session::registry::Refusal, store};
 
 /// An answer that says what went wrong (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -108,6 +108,12 @@ impl Problem {
     /// Nobody wrote it down.
     pub(in crate::http) fn nothing_kept() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_kept", "This server keeps no conversations (store.engine is none).")
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        Self::unauthorized(refused.to_string())
     }
 }
 

@@ -20,10 +20,11 @@ use super::{
     App, Problem,
     asked::{bad_cursor, limit, parameters},
     kept,
-    who::Asking,
+    noting::{Asking, admin, note},
     wire::{ConversationView, List, rfc3339},
 };
 use crate::{
+    auth::{NAME_BYTES_MAX, Principal, Role},
     http::openapi::{Guarded, Stored},
     ids::ConversationId,
     store::{self, Erasure, Store, now_ms},
@@ -50,10 +51,9 @@ pub(super) async fn export(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    who.admin()?;
-    let user = user(path)?;
+    let user = user(&who, path)?;
     let store = kept(&app)?.store.clone();
-    who.note(&app, "export_user", &user)?;
+    note(&app, &who, "export_user", &user)?;
     // The first part is read before anything is promised: if the database is away, that is said by the status.
     let first = store.conversations_of(&who.tenant, &user, None).await?;
     let head = format!(
@@ -126,10 +126,9 @@ pub(super) async fn erase(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    who.admin()?;
-    let user = user(path)?;
+    let user = user(&who, path)?;
     let kept = kept(&app)?;
-    who.note(&app, "erase_user", &user)?;
+    note(&app, &who, "erase_user", &user)?;
     let erasure = Erasure { tenant: who.tenant.clone(), user, before_ms: now_ms() };
     // First where a restore does not reach; whoever asks again is told the same.
     kept.erased.append(&erasure).await.map_err(store::Error::Erasures)?;
@@ -171,7 +170,7 @@ pub(super) async fn audit(
     who: Asking,
     query: Result<Parameters<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    who.admin()?;
+    admin(&who)?;
     let query = parameters(query)?;
     let limit = limit(query.limit)?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
@@ -190,10 +189,10 @@ pub(super) async fn audit(
     Ok(Json(List { object: "list", data, has_more, next }).into_response())
 }
 
-/// A user's id: any text that could be one.
-fn user(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let known = path.ok().map(|Path(user)| user).filter(|user| user.len() <= USER_BYTES_MAX && !user.contains('\0'));
+/// A user's id: for an admin any text that could be one, for others their own.
+fn user(who: &Principal, path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let is_theirs = |user: &String| who.role == Role::Admin || who.user.as_ref() == Some(user);
+    let could_be = |user: &String| user.len() <= NAME_BYTES_MAX && !user.contains('\0');
+    let known = path.ok().map(|Path(user)| user).filter(could_be).filter(is_theirs);
     known.ok_or_else(|| Problem::not_found("There is no user of this id."))
 }
-
-const USER_BYTES_MAX: usize = 255;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{Conversation, Hit, Item, Receipt, Usage, words::Piece};
+use crate::store::{Conversation, Hit, Item, Usage, record::ReceiptRow, words::Piece};
 
 /// A part of a list, in the shape that OpenAI's lists have.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,7 +21,7 @@ pub(super) struct ConversationView {
     object: &'static str,
     id: String,
     session: String,
-    /// Whose it is, if that is known.
+    /// Whose it is; null if it belongs to no user.
     user: Option<String>,
     agent: String,
     language: String,
@@ -70,7 +70,7 @@ impl ConversationView {
     }
 
     /// With everything in it.
-    pub(super) fn whole(conversation: Conversation, items: Vec<Item>, receipts: Vec<Receipt>) -> Self {
+    pub(super) fn whole(conversation: Conversation, items: Vec<Item>, receipts: Vec<ReceiptRow>) -> Self {
         Self {
             items: Some(items.into_iter().map(ItemView::of).collect()),
             replies: Some(receipts.into_iter().map(ReceiptView::of).collect()),
@@ -106,6 +106,8 @@ struct ItemView {
 
 impl ItemView {
     fn of(item: Item) -> Self {
+        let recorded_at = rfc3339(item.recorded_at_ms);
+        let item = item.row;
         Self {
             id: item.item,
             role: item.role,
@@ -121,7 +123,7 @@ impl ItemView {
             call: item.call,
             tool: item.tool,
             arguments: item.arguments,
-            recorded_at: rfc3339(item.recorded_at_ms),
+            recorded_at,
         }
     }
 }
@@ -154,7 +156,7 @@ struct Tokens {
 }
 
 impl ReceiptView {
-    fn of(receipt: Receipt) -> Self {
+    fn of(receipt: ReceiptRow) -> Self {
         Self {
             reply: receipt.response,
             turn: receipt.turn,

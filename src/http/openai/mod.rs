@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{Extensions, StatusCode, Uri},
     middleware,
     routing::{any, get},
 };
@@ -14,8 +14,14 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{App, auth::Caller, openapi::documented, socket};
+use super::{
+    App,
+    auth::{self, visitor},
+    openapi::documented,
+    socket,
+};
 use crate::{
+    auth::{Principal, Role, Scopes},
     protocol::openai::{ErrorKind, ErrorObject, Voices},
     session::registry::Permit,
 };
@@ -86,10 +92,12 @@ pub(super) fn router(app: &App) -> OpenApiRouter<App> {
         .routes(routes!(speech::create))
         .split_for_parts();
     let v1 = v1
-        .route("/realtime", get(realtime::upgrade))
         .route("/{*path}", any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(app.clone(), limits::counted));
+        .layer(middleware::from_fn_with_state(app.clone(), limits::counted))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::identify))
+        // Sockets have places instead of limits, and ask the door themselves.
+        .route("/realtime", get(realtime::upgrade));
     OpenApiRouter::new()
         .nest("/v1", documented(v1, document))
         .route("/realtime", get(realtime::upgrade))
@@ -108,16 +116,18 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 
-/// Lets in whoever holds a key, or anybody where none is needed. Client secrets open sessions and nothing else.
-fn key_holder(app: &App, headers: &HeaderMap, query: Option<&str>) -> Result<(), Problem> {
-    match app.door.who(headers, query)? {
-        Caller::Anybody | Caller::Key => Ok(()),
-        Caller::Secret(_) => {
-            let message = "A client secret opens Realtime sessions and nothing else. This needs an API key.";
-            let error = ErrorObject::new(ErrorKind::Permission, "insufficient_permissions", message);
-            Err(Problem::new(StatusCode::FORBIDDEN, error))
-        }
-    }
+/// Lets in whoever may `need`. Tickets and client secrets open sessions and nothing else.
+fn key_holder(extensions: &Extensions, need: Scopes) -> Result<&Principal, Problem> {
+    let principal = &visitor(extensions)?.principal;
+    let message = if principal.role == Role::Device {
+        "A ticket or client secret opens sessions and nothing else. This needs an API key.".to_owned()
+    } else if !principal.may(need) {
+        format!("This key may not do that: it has not the scope \"{need}\".")
+    } else {
+        return Ok(principal);
+    };
+    let error = ErrorObject::new(ErrorKind::Permission, "insufficient_permissions", message);
+    Err(Problem::new(StatusCode::FORBIDDEN, error))
 }
 
 /// A place for a job, under the same conditions as for a conversation.

@@ -2,17 +2,14 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
+    extract::{Path, Request, rejection::PathRejection},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
 use super::{Problem, key_holder};
-use crate::{
-    http::{App, openapi::Keyed},
-    protocol::openai::ErrorObject,
-};
+use crate::{auth::Scopes, http::openapi::Keyed, protocol::openai::ErrorObject};
 
 /// The model of a conversation whose client names none.
 pub(super) const REALTIME: &str = "floe-realtime";
@@ -47,12 +44,8 @@ const fn model(id: &'static str) -> Model {
     get, path = "/models", operation_id = "list_models", tag = "openai", summary = "What there is",
     responses((status = 200, description = "The models", body = List), Keyed),
 )]
-pub(super) async fn list(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    key_holder(&app, &headers, query.as_deref())?;
+pub(super) async fn list(request: Request) -> Result<Response, Problem> {
+    key_holder(request.extensions(), Scopes::NONE)?;
     Ok(Json(List { object: "list", data: MODELS.into_iter().map(model).collect() }).into_response())
 }
 
@@ -64,13 +57,8 @@ pub(super) async fn list(
         (status = 404, description = "There is none of this name", body = crate::protocol::openai::ErrorBody),
     ),
 )]
-pub(super) async fn one(
-    State(app): State<App>,
-    path: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    key_holder(&app, &headers, query.as_deref())?;
+pub(super) async fn one(path: Result<Path<String>, PathRejection>, request: Request) -> Result<Response, Problem> {
+    key_holder(request.extensions(), Scopes::NONE)?;
     let named = path.ok().and_then(|Path(id)| MODELS.into_iter().find(|known| *known == id));
     match named {
         Some(known) => Ok(Json(model(known)).into_response()),

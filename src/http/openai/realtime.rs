@@ -15,7 +15,13 @@ use tracing::Instrument as _;
 
 use super::{Problem, models};
 use crate::{
-    http::{App, auth::Caller, secrets::now_s, socket},
+    auth::{Principal, Scopes},
+    http::{
+        App,
+        auth::Visitor,
+        secrets::{Bound, now_s},
+        socket,
+    },
     ids::SessionId,
     protocol::{
         ProtocolError,
@@ -50,7 +56,7 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let let_in = enter(&app, &uri, query.as_deref(), &headers);
+    let let_in = enter(&app, &uri, query.as_deref(), &headers).await;
     let (upgrade, let_in) = match (upgrade, let_in) {
         (Ok(upgrade), let_in) => (upgrade, let_in),
         (Err(_), Err(problem)) => return problem.into_response(),
@@ -63,10 +69,10 @@ pub(super) async fn upgrade(
     let upgrade = socket::limited(upgrade, TEXT_BYTES_MAX).protocols([SUBPROTOCOL]);
     let dialect = dialect(&headers);
     match let_in {
-        Ok((opening, permit)) => upgrade.on_upgrade(move |socket| async move {
+        Ok((who, opening, permit)) => upgrade.on_upgrade(move |socket| async move {
             let id = SessionId::new();
             let span = tracing::info_span!("session", %id);
-            connection(app, permit, id, opening, socket).instrument(span).await;
+            connection(app, who, permit, id, opening, socket).instrument(span).await;
         }),
         Err(problem) if headers.contains_key(header::ORIGIN) => upgrade.on_upgrade(move |socket| async move {
             let code = problem.close_code();
@@ -79,14 +85,25 @@ pub(super) async fn upgrade(
 }
 
 /// Who this is, what is wanted, and a place for it.
-fn enter(app: &App, uri: &Uri, query: Option<&str>, headers: &HeaderMap) -> Result<(Opening, Permit), Problem> {
+async fn enter(
+    app: &App,
+    uri: &Uri,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<(Principal, Opening, Permit), Problem> {
     if !socket::origin_is_welcome(headers, &app.origins) {
         metrics::refused("origin");
         let message = "This page may not connect. Its origin must be listed in server.origins.";
         let error = ErrorObject::new(ErrorKind::Permission, "origin_not_allowed", message);
         return Err(Problem::new(StatusCode::FORBIDDEN, error));
     }
-    let caller = app.door.who(headers, query).inspect_err(|_| metrics::refused("key"))?;
+    let Visitor { principal, bound } = app.door.who(headers, query).await.inspect_err(|_| metrics::refused("key"))?;
+    if !principal.may(Scopes::TALK) {
+        metrics::refused("scope");
+        let message = "This key may not talk: it has not the scope \"talk\".";
+        let error = ErrorObject::new(ErrorKind::Permission, "insufficient_permissions", message);
+        return Err(Problem::new(StatusCode::FORBIDDEN, error));
+    }
     let Query(asked) = Query::<Asked>::try_from_uri(uri)
         .map_err(|_| Problem::bad(ErrorObject::invalid("invalid_query", "The query cannot be read.")))?;
     if asked.call_id.is_some() {
@@ -96,20 +113,20 @@ fn enter(app: &App, uri: &Uri, query: Option<&str>, headers: &HeaderMap) -> Resu
             ErrorObject::invalid("call_not_found", message).about("call_id"),
         ));
     }
-    let opening = opening(app, caller, asked, dialect(headers))?;
+    let opening = opening(app, bound, asked, dialect(headers))?;
     let permit = socket::admit(app)?;
-    Ok((opening, permit))
+    Ok((principal, opening, permit))
 }
 
-fn opening(app: &App, caller: Caller, asked: Asked, dialect: Dialect) -> Result<Opening, Problem> {
+fn opening(app: &App, bound: Option<Bound>, asked: Asked, dialect: Dialect) -> Result<Opening, Problem> {
     let intended = match asked.intent.as_deref() {
         None | Some("" | "conversation" | "realtime") => Kind::Realtime,
         Some("transcription") => Kind::Transcription,
         Some(_) => return Err(Problem::value("intent", "intent is \"transcription\", or left out.")),
     };
-    let (kind, session) = match caller {
-        Caller::Secret(bound) => (bound.kind, bound.session),
-        Caller::Anybody | Caller::Key => (intended, None),
+    let (kind, session) = match bound {
+        Some(bound) => (bound.kind, bound.session),
+        None => (intended, None),
     };
     let longest = app.settings.session_max.as_secs();
     Ok(Opening {
@@ -131,14 +148,14 @@ fn dialect(headers: &HeaderMap) -> Dialect {
 }
 
 /// One upgraded socket: the session begins unasked.
-async fn connection(app: App, permit: Permit, id: SessionId, opening: Opening, socket: WebSocket) {
+async fn connection(app: App, who: Principal, permit: Permit, id: SessionId, opening: Opening, socket: WebSocket) {
     let began = socket::now();
     let (dialect, agent) = (opening.dialect, opening.model.clone());
     let Attachment { receiver, mut sender } = socket::halves(socket);
     match RealtimeCodec::accept(opening, &app.settings, id) {
         Ok((codec, mut settings, welcome)) => {
             let codec = Box::new(codec);
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(id, agent, settings.language.to_string(), None));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(&who, id, agent, settings.language.to_string(), None));
             settings.durable = scribe.is_some();
             let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
             let talk = socket::Talk {

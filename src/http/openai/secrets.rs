@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{RawQuery, Request, State},
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Problem, json, key_holder, models};
 use crate::{
+    auth::{Principal, Role, Scopes},
     http::{
         App,
         openapi::{Keyed, Said},
@@ -72,15 +73,11 @@ struct MadeBeta {
     request_body(content = Wanted),
     responses((status = 200, description = "The secret", body = Made), Keyed, Said),
 )]
-pub(super) async fn client_secrets(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    key_holder(&app, request.headers(), query.as_deref())?;
+pub(super) async fn client_secrets(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let maker = key_holder(request.extensions(), Scopes::TICKETS)?.clone();
     let wanted: Wanted = json(request).await?;
     let ttl_s = ttl_s(wanted.expires_after.as_ref(), "expires_after")?;
-    let (secret, session) = make(&app, wanted.session, Kind::Realtime, Dialect::Ga, ttl_s)?;
+    let (secret, session) = make(&app, &maker, wanted.session, Kind::Realtime, Dialect::Ga, ttl_s)?;
     Ok(Json(Made { secret, session }).into_response())
 }
 
@@ -89,12 +86,8 @@ pub(super) async fn client_secrets(
     request_body(content = Object),
     responses((status = 200, description = "The session with its secret", body = MadeBeta), Keyed, Said),
 )]
-pub(super) async fn sessions(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    beta(&app, query.as_deref(), request, Kind::Realtime).await
+pub(super) async fn sessions(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    beta(&app, request, Kind::Realtime).await
 }
 
 #[utoipa::path(
@@ -102,17 +95,13 @@ pub(super) async fn sessions(
     request_body(content = Object),
     responses((status = 200, description = "The session with its secret", body = MadeBeta), Keyed, Said),
 )]
-pub(super) async fn transcription_sessions(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    beta(&app, query.as_deref(), request, Kind::Transcription).await
+pub(super) async fn transcription_sessions(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    beta(&app, request, Kind::Transcription).await
 }
 
 /// The body is the session itself; what it may say about the secret stands in `client_secret.expires_after`.
-async fn beta(app: &App, query: Option<&str>, request: Request, kind: Kind) -> Result<Response, Problem> {
-    key_holder(app, request.headers(), query)?;
+async fn beta(app: &App, request: Request, kind: Kind) -> Result<Response, Problem> {
+    let maker = key_holder(request.extensions(), Scopes::TICKETS)?.clone();
     let mut session: Value = json(request).await?;
     let about_secret = session.as_object_mut().and_then(|session| session.remove("client_secret"));
     let expires_after = about_secret
@@ -121,13 +110,14 @@ async fn beta(app: &App, query: Option<&str>, request: Request, kind: Kind) -> R
         .transpose()
         .map_err(|error| Problem::value("client_secret.expires_after", error.to_string()))?;
     let ttl_s = ttl_s(expires_after.as_ref(), "client_secret.expires_after")?;
-    let (client_secret, session) = make(app, Some(session), kind, Dialect::Beta, ttl_s)?;
+    let (client_secret, session) = make(app, &maker, Some(session), kind, Dialect::Beta, ttl_s)?;
     Ok(Json(MadeBeta { session, client_secret }).into_response())
 }
 
 /// Checks the session, binds it to a new secret, and tells what it will be.
 fn make(
     app: &App,
+    maker: &Principal,
     session: Option<Value>,
     kind: Kind,
     dialect: Dialect,
@@ -137,7 +127,14 @@ fn make(
     let config =
         SessionConfig::parse(session.as_ref(), kind, models::REALTIME, &app.settings, voices).map_err(Problem::bad)?;
     let expires_at = now_s() + ttl_s;
-    let value = app.door.secrets.make(Bound { kind: config.kind(), session, expires_at });
+    // Whatever its maker may see, whoever holds a secret sees the sessions that it opens.
+    let holder = Principal {
+        role: Role::Device,
+        scopes: Scopes::TALK.and(maker.scopes),
+        credential: maker.credential.child(format!("secret_{}", uuid::Uuid::now_v7().simple())),
+        ..maker.clone()
+    };
+    let value = app.door.secrets.make(holder, Bound { kind: config.kind(), session, expires_at });
     let id = SessionId::new().to_string().replacen("ses_", "sess_", 1);
     Ok((ClientSecret { value, expires_at }, config.echo(&id, dialect, None)))
 }

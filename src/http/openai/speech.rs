@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use axum::{
-    extract::{RawQuery, Request, State},
+    extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problem, admit, json, key_holder};
 use crate::{
     audio::{AudioChunk, Codec, Format, ogg_opus::OggOpus, wav},
+    auth::Scopes,
     http::{
         App,
         openapi::{self, Binary, Keyed, Worked},
@@ -106,12 +107,8 @@ impl Shape {
         Keyed, Worked,
     ),
 )]
-pub(super) async fn create(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    key_holder(&app, request.headers(), query.as_deref())?;
+pub(super) async fn create(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    key_holder(request.extensions(), Scopes::TALK)?;
     let permit = admit(&app)?;
     let wanted: Wanted = json(request).await?;
     let shape = Shape::of(wanted.response_format.as_deref())?;

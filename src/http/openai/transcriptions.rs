@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{
     Json,
-    extract::{RawQuery, Request, State},
+    extract::{Request, State},
     http::{StatusCode, header},
     response::{
         IntoResponse, Response,
@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{Problem, admit, key_holder, subtitles, upload};
 use crate::{
     audio::{AudioPos, container::Limits},
+    auth::Scopes,
     http::{
         App,
         openapi::{self, Keyed, Worked},
@@ -127,12 +128,8 @@ struct Form {
         Keyed, Worked,
     ),
 )]
-pub(super) async fn create(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    key_holder(&app, request.headers(), query.as_deref())?;
+pub(super) async fn create(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    key_holder(request.extensions(), Scopes::TALK)?;
     let permit = admit(&app)?;
     let form = upload::read(&app, request).await?;
     let shape = shape(&form)?;

@@ -3,10 +3,10 @@
 use std::{io, pin::Pin, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -21,11 +21,13 @@ use utoipa_axum::{
 use super::{
     App,
     api::{self, Problem},
+    auth,
     openapi::{self, Binary, Guarded, Uploaded, documented},
     outgoing, socket,
 };
 use crate::{
     audio::{self, container::Limits},
+    auth::{Principal, Scopes},
     converse::{self, Recording, Update},
     ids::SessionId,
     session::registry::{Permit, Refusal},
@@ -48,10 +50,16 @@ pub(super) fn router(app: &App) -> OpenApiRouter<App> {
         .route("/{*path}", any(|| async { Problem::not_found("There is no such resource.") }))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(app.clone(), api::idempotency::once))
-        .layer(middleware::from_fn_with_state(app.clone(), api::guard))
-        // Outermost: whoever tries keys is counted too.
-        .layer(middleware::from_fn_with_state(app.clone(), api::limits::counted));
+        .layer(middleware::from_fn_with_state(app.clone(), guard))
+        // Outside of that: whoever tries keys is counted too.
+        .layer(middleware::from_fn_with_state(app.clone(), api::limits::counted))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::identify));
     documented(router, document)
+}
+
+/// For those who may talk.
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    api::guarded(&app, request, next, Scopes::TALK).await
 }
 
 /// A form with a recording in it, and what is wanted of it.
@@ -88,7 +96,11 @@ struct Form {
         Uploaded,
     ),
 )]
-async fn process(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+async fn process(
+    State(app): State<App>,
+    Extension(who): Extension<Principal>,
+    request: Request,
+) -> Result<Response, Problem> {
     let mut wanted = Wanted::of_query(request.uri())?;
     let answer = Answer::accepted(request.headers())?;
     let permit = admit(&app)?;
@@ -111,7 +123,7 @@ async fn process(State(app): State<App>, request: Request) -> Result<Response, P
     let length = converse::measure(&recording).await.map_err(problem)?;
     let id = SessionId::new();
     let kept = app.kept.as_ref().filter(|_| wanted.store.unwrap_or(true));
-    let scribe = kept.map(|kept| kept.begin(id, AGENT.to_owned(), language, None));
+    let scribe = kept.map(|kept| kept.begin(&who, id, AGENT.to_owned(), language, None));
     let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
     let updates: Updates =
         Box::pin(converse::converse(recording, id, app.engines.clone(), scribe, permit, app.drain_grace));

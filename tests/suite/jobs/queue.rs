@@ -35,11 +35,11 @@ async fn a_finished_conversation_gets_its_title_and_summary(config: Config) {
     let jobs: jobs::List = vec![Arc::new(Summarise::new(kept.store.clone(), None, true))];
     let running = runner::start(&kept.store, "node", &quick(), jobs);
     all_done(&kept.store, "default").await;
-    let conversation = kept.store.conversation("default", id).await.unwrap().unwrap();
+    let conversation = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap();
     assert_eq!(conversation.title.as_deref(), Some("When does the train to Berlin leave?"));
     assert!(conversation.summary.unwrap().contains("The train to Berlin leaves at seven."));
     assert_eq!(conversation.summary_by.as_deref(), Some(extract::METHOD), "it is said how");
-    let conversation = kept.store.conversation("default", empty).await.unwrap().unwrap();
+    let conversation = kept.store.conversation(Scope::tenant("default"), empty).await.unwrap().unwrap();
     assert_eq!((conversation.title, conversation.summary), (None, None), "nothing is made of nothing");
     assert!(running.stop(PATIENCE).await);
     kept.stop().await;
@@ -85,11 +85,11 @@ async fn whoever_lost_the_lease_writes_nothing(config: Config) {
     assert!(kept.store.extend_lease(&first, 1_000).await.unwrap().is_err());
     assert!(kept.store.fail_job(&first, "no", None).await.unwrap().is_err());
     kept.store.return_job(&first).await.unwrap();
-    assert_eq!(kept.store.conversation("default", id).await.unwrap().unwrap().title, None);
+    assert_eq!(kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().title, None);
     assert!(kept.store.claim_jobs(&[kind::SUMMARISE], "three", 10, 0).await.unwrap().is_empty(), "somebody has it");
     assert!(kept.store.finish_job(&second, &summary("second")).await.unwrap().is_ok());
     assert!(kept.store.finish_job(&second, &summary("again")).await.unwrap().is_err(), "it is done");
-    let title = kept.store.conversation("default", id).await.unwrap().unwrap().title;
+    let title = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().title;
     assert_eq!(title.as_deref(), Some("second"));
     kept.stop().await;
 }

@@ -72,7 +72,9 @@ async fn killed_at_every_step(config: Config) {
     );
     let mut titles = BTreeSet::new();
     for id in &ids {
-        titles.insert(kept.store.conversation("default", *id).await.unwrap().unwrap().title.expect("it has one"));
+        titles.insert(
+            kept.store.conversation(Scope::tenant("default"), *id).await.unwrap().unwrap().title.expect("it has one"),
+        );
     }
     assert_eq!(titles.len(), JOBS, "no attempt wrote twice");
     assert_eq!(kept.store.jobs("default", &any()).await.unwrap().len(), JOBS);

@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use floe::{
     ids::HookId,
     jobs::webhook::{Deliver, new_secret},
-    reach::{self, Reach},
+    reach,
     store::webhooks::{EVENTS, Webhook},
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -75,7 +75,7 @@ fn hook(url: String, events: &[&str]) -> Webhook {
 
 fn deliver(kept: &Kept, allow: &str) -> runner::Running {
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let reach = Reach::new(&reach::Config { allow: allow.into(), ..reach::Config::default() }).unwrap();
+    let reach = reach::Client::new(&reach::Config { allow: allow.into(), ..reach::Config::default() }).unwrap();
     let jobs: jobs::List = vec![Arc::new(Deliver::new(kept.store.clone(), reach))];
     runner::start(&kept.store, "node", &quick(), jobs)
 }
@@ -95,7 +95,7 @@ async fn events_arrive_signed_and_in_order(config: Config) {
     assert!(kept.store.add_webhook("default", &hook).await.unwrap());
     assert!(kept.store.add_webhook("other", &self::hook(hook.url.clone(), EVENTS)).await.unwrap());
     let id = kept.talked("default", None, &["a secret"]).await;
-    kept.store.delete("default", id).await.unwrap().unwrap();
+    kept.store.delete(Scope::tenant("default"), id).await.unwrap().unwrap();
     let running = deliver(&kept, &receiver.address);
     settled(&kept).await;
     let came = receiver.came();
@@ -129,7 +129,7 @@ async fn a_receiver_that_fails_is_tried_again_and_holds_up_only_its_own_conversa
     let receiver = Receiver::start(&[500, 503, 302]).await;
     assert!(kept.store.add_webhook("default", &hook(format!("http://{}/", receiver.address), EVENTS)).await.unwrap());
     let id = kept.talked("default", None, &["one"]).await;
-    kept.store.delete("default", id).await.unwrap().unwrap();
+    kept.store.delete(Scope::tenant("default"), id).await.unwrap().unwrap();
     let running = deliver(&kept, &receiver.address);
     settled(&kept).await;
     let came: Vec<_> = receiver.came().iter().map(|body| body["type"].as_str().unwrap().to_owned()).collect();
@@ -174,7 +174,7 @@ async fn nothing_is_sent_where_it_must_not(config: Config) {
     }
     kept.talked("default", None, &["one"]).await;
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let reach = Reach::new(&reach::Config::default()).unwrap();
+    let reach = reach::Client::new(&reach::Config::default()).unwrap();
     let jobs: jobs::List = vec![Arc::new(Deliver::new(kept.store.clone(), reach))];
     let config = jobs::Config { webhook_attempts_max: 2, ..quick() };
     let running = runner::start(&kept.store, "node", &config, jobs);

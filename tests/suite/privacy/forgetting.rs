@@ -11,7 +11,7 @@ use floe::{
         runner, tending,
     },
     store::{
-        Claim, Config, Erasure, Filter, Recorder, Running, Store,
+        Claim, Config, Erasure, Filter, Recorder, Running, Scope, Store,
         audit::{self, Trail},
         record::{Change, Closing, ItemRow, Opening},
         shared::{self, Shared},
@@ -115,7 +115,7 @@ impl Kept {
 
     async fn left(&self, tenant: &str) -> usize {
         let filter = Filter { limit: 100, ..Filter::default() };
-        self.store.conversations(tenant, &filter).await.unwrap().conversations.len()
+        self.store.conversations(Scope::tenant(tenant), &filter).await.unwrap().conversations.len()
     }
 
     async fn until_left(&self, tenant: &str, count: usize) {
@@ -165,7 +165,7 @@ async fn each_tenant_keeps_things_as_long_as_it_says(config: Config) {
     kept.tend().await;
     kept.until_left("brief", 2).await;
     let query = Query::parse("old words").unwrap();
-    assert!(kept.store.search("brief", &query, None, 10).await.unwrap().hits.is_empty());
+    assert!(kept.store.search(Scope::tenant("brief"), &query, None, 10).await.unwrap().hits.is_empty());
     assert_eq!((kept.left("default").await, kept.left("long").await), (3, 3));
     kept.stop().await;
 }
@@ -191,12 +191,15 @@ async fn a_user_is_erased_with_everything_and_nobody_else(config: Config) {
     assert!(kept.store.conversations_of("default", "anna", None).await.unwrap().is_empty());
     assert_eq!(kept.left("other").await, 1, "somebody of another tenant with the same name");
     let query = Query::parse("zebra").unwrap();
-    assert_eq!(kept.store.search("default", &query, None, 100).await.unwrap().hits.len(), 60);
+    assert_eq!(kept.store.search(Scope::tenant("default"), &query, None, 100).await.unwrap().hits.len(), 60);
     time::sleep(Duration::from_millis(5)).await;
     let again = kept.talked("default", "anna", "she is back").await;
     kept.tend().await;
     time::sleep(Duration::from_millis(300)).await;
-    assert!(kept.store.conversation("default", again).await.unwrap().is_some(), "what came later is not meant");
+    assert!(
+        kept.store.conversation(Scope::tenant("default"), again).await.unwrap().is_some(),
+        "what came later is not meant"
+    );
     kept.stop().await;
 }
 
@@ -216,7 +219,7 @@ async fn whoever_comes_back_with_a_restore_is_erased_again(config: Config) {
     by_hand(&config, "UPDATE jobs SET payload = '{}' WHERE kind = 'erase'").await.unwrap();
     kept.tend().await;
     kept.until_left("default", 1).await;
-    assert!(kept.store.conversation("default", late).await.unwrap().is_none());
+    assert!(kept.store.conversation(Scope::tenant("default"), late).await.unwrap().is_none());
     // And a server with another file learns it from the table.
     let other = Log::at(config.dir.join("other"));
     tending::tend(&kept.means, &other, &kept.recorder).await.unwrap();

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, http::header, routing::any};
 use bytes::Bytes;
-use floe::reach::{Config, Error, Kind, Names, Reach};
+use floe::reach::{Client, Config, Error, Kind, Names};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -74,9 +74,9 @@ impl Inside {
     }
 }
 
-fn reach(config: Config, book: Arc<Book>) -> Reach {
+fn reach(config: Config, book: Arc<Book>) -> Client {
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    Reach::with_names(&config, book).unwrap()
+    Client::with_names(&config, book).unwrap()
 }
 
 fn plain() -> Config {
@@ -145,7 +145,7 @@ async fn every_way_to_write_a_private_address_is_refused_before_anybody_is_asked
     ] {
         assert_eq!(reach.get(address, &[]).await, Err(Error::NoAddress), "{address}");
     }
-    let careful = Reach::with_names(&Config::default(), Arc::<Book>::clone(&book)).unwrap();
+    let careful = Client::with_names(&Config::default(), Arc::<Book>::clone(&book)).unwrap();
     assert_eq!(careful.check("http://example.org/"), Err(Error::NoAddress), "TLS unless it is allowed without");
     assert_eq!(careful.check("https://example.org/"), Ok(()));
     assert_eq!(book.asked.load(Ordering::Relaxed), 0);

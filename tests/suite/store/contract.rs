@@ -3,8 +3,8 @@
 use floe::{
     ids::{ConversationId, SessionId},
     store::{
-        Config, Filter,
-        record::{Change, Entry, ItemRow},
+        Config, Filter, Reach, Scope,
+        record::{Change, Entry, ItemRow, Opening},
         words::Query,
     },
 };
@@ -44,9 +44,11 @@ promises!(
     whoever_claims_a_session_fences_the_others,
     lists_come_in_parts_and_filtered,
     words_are_found_and_marked,
+    words_before_a_beginning_are_found_be_they_rare_or_frequent,
     usage_is_summed_by_day,
     strange_texts_are_kept,
     tenants_do_not_see_each_other,
+    users_do_not_see_each_other,
     a_server_that_died_leaves_its_conversations_marked,
     a_session_that_is_dropped_is_marked,
 );
@@ -88,25 +90,25 @@ async fn what_was_said_is_read_again(config: Config) {
     let last = scribe.put(closed()).unwrap();
     durable(&scribe, last).await;
 
-    let conversation = kept.store.conversation("default", id).await.unwrap().unwrap();
+    let conversation = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap();
     assert_eq!((conversation.id, conversation.agent.as_str(), conversation.state.as_str()), (id, "default", "ended"));
     assert_eq!((conversation.audio_in_ms, conversation.audio_out_ms), (4_000, 2_500));
     assert_eq!(conversation.end_reason.as_deref(), Some("goodbye"));
     assert!(conversation.ended_at_ms.is_some_and(|ended| ended >= conversation.started_at_ms));
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items.iter().map(|item| item.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
+    assert_eq!(items.iter().map(|item| item.row.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
     assert_eq!(
-        (items[0].text.as_str(), items[0].start_ms, items[0].end_ms),
+        (items[0].row.text.as_str(), items[0].row.start_ms, items[0].row.end_ms),
         ("what time is it", Some(1_000), Some(1_900))
     );
-    assert_eq!((items[1].text.as_str(), items[1].written.as_deref()), ("It is", Some("It is noon.")));
-    assert!(items[1].interrupted && !items[0].interrupted);
-    assert_eq!(items[2].arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
+    assert_eq!((items[1].row.text.as_str(), items[1].row.written.as_deref()), ("It is", Some("It is noon.")));
+    assert!(items[1].row.interrupted && !items[0].row.interrupted);
+    assert_eq!(items[2].row.arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
     let receipts = kept.store.receipts(id).await.unwrap();
     assert_eq!(receipts.len(), 1);
     assert_eq!((receipts[0].endpoint_ms, receipts[0].transcript_ms, receipts[0].input_tokens), (Some(510), None, 120));
     kept.store.ping().await.unwrap();
-    assert!(kept.store.conversation("default", ConversationId::new()).await.unwrap().is_none());
+    assert!(kept.store.conversation(Scope::tenant("default"), ConversationId::new()).await.unwrap().is_none());
     drop(scribe);
     kept.stop().await;
 }
@@ -154,10 +156,10 @@ async fn the_newest_state_of_an_item_wins_in_whatever_order_they_come(config: Co
     let kept = Kept::open(&config).await;
     super::caught_up(&kept.recorder).await;
     assert_eq!(kept.store.timeline(id).await.unwrap(), before, "replaying changes nothing");
-    assert_eq!(before[0].text, "third");
+    assert_eq!(before[0].row.text, "third");
     assert_eq!(kept.store.receipts(id).await.unwrap().len(), 1);
-    assert_eq!(kept.store.conversations("default", &any()).await.unwrap().conversations.len(), 1);
-    let found = kept.store.search("default", &Query::parse("first").unwrap(), None, 10).await.unwrap();
+    assert_eq!(kept.store.conversations(Scope::tenant("default"), &any()).await.unwrap().conversations.len(), 1);
+    let found = kept.store.search(Scope::tenant("default"), &Query::parse("first").unwrap(), None, 10).await.unwrap();
     assert!(found.hits.is_empty(), "words of an older state are not found");
     kept.stop().await;
 }
@@ -169,8 +171,8 @@ async fn what_was_deleted_stays_deleted(config: Config) {
     let id = scribe.conversation();
     let secret = scribe.put(said(1, "my secret")).unwrap();
     durable(&scribe, secret).await;
-    assert!(kept.store.delete("default", id).await.unwrap().is_some());
-    assert!(kept.store.delete("default", id).await.unwrap().is_none(), "it is gone");
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_some());
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_none(), "it is gone");
     // Its session does not know, and goes on.
     let after = scribe.put(said(2, "another secret")).unwrap();
     assert!(decided(&mut scribe.progress(), after).await.lost_to >= after, "nobody is told that this is kept");
@@ -187,9 +189,9 @@ async fn what_was_deleted_stays_deleted(config: Config) {
     );
     let kept = Kept::open(&config).await;
     super::caught_up(&kept.recorder).await;
-    assert!(kept.store.conversation("default", id).await.unwrap().is_none());
+    assert!(kept.store.conversation(Scope::tenant("default"), id).await.unwrap().is_none());
     assert!(kept.store.timeline(id).await.unwrap().is_empty());
-    let found = kept.store.search("default", &Query::parse("secret").unwrap(), None, 10).await.unwrap();
+    let found = kept.store.search(Scope::tenant("default"), &Query::parse("secret").unwrap(), None, 10).await.unwrap();
     assert!(found.hits.is_empty());
     kept.stop().await;
 }
@@ -208,8 +210,8 @@ async fn whoever_claims_a_session_fences_the_others(config: Config) {
     let progress = decided(&mut scribe.progress(), stale).await;
     assert!(progress.lost_to >= stale && progress.durable_to == mine, "{progress:?}");
     drop(scribe);
-    assert_eq!(kept.store.timeline(id).await.unwrap()[0].text, "mine");
-    let state = kept.store.conversation("default", id).await.unwrap().unwrap().state;
+    assert_eq!(kept.store.timeline(id).await.unwrap()[0].row.text, "mine");
+    let state = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state;
     assert_eq!(state, "live", "the stale session cannot even end it");
     kept.stop().await;
 }
@@ -226,7 +228,7 @@ async fn lists_come_in_parts_and_filtered(config: Config) {
         std::mem::forget(scribe);
     }
     let list = async |filter: Filter| {
-        let page = kept.store.conversations("default", &filter).await.unwrap();
+        let page = kept.store.conversations(Scope::tenant("default"), &filter).await.unwrap();
         (page.conversations.iter().map(|one| one.id).collect::<Vec<_>>(), page.has_more)
     };
     assert_eq!(list(any()).await, (ids.clone(), false), "newest first");
@@ -238,7 +240,7 @@ async fn lists_come_in_parts_and_filtered(config: Config) {
     assert_eq!((third.as_slice(), more), (&ids[6..], false));
     assert_eq!(list(Filter { agent: Some("odd".into()), ..any() }).await.0, [ids[1], ids[3], ids[5]]);
     assert_eq!(list(Filter { state: Some("live".into()), ..any() }).await.0, ids[..2]);
-    let started = kept.store.conversation("default", ids[0]).await.unwrap().unwrap().started_at_ms;
+    let started = kept.store.conversation(Scope::tenant("default"), ids[0]).await.unwrap().unwrap().started_at_ms;
     let day_ms = 86_400_000;
     assert_eq!(list(Filter { since_ms: Some(started - day_ms), ..any() }).await.0.len(), 7);
     assert!(list(Filter { since_ms: Some(started + day_ms), ..any() }).await.0.is_empty());
@@ -263,9 +265,9 @@ async fn words_are_found_and_marked(config: Config) {
     durable(&scribe, last).await;
     let find = async |words: &str| {
         let query = Query::parse(words).unwrap();
-        let page = kept.store.search("default", &query, None, 10).await.unwrap();
+        let page = kept.store.search(Scope::tenant("default"), &query, None, 10).await.unwrap();
         // A full page is found by looking, one that is not by the index: both must see the same words.
-        let any = kept.store.search("default", &query, None, 0).await.unwrap();
+        let any = kept.store.search(Scope::tenant("default"), &query, None, 0).await.unwrap();
         assert_eq!(any.has_more, !page.hits.is_empty(), "{words}");
         page.hits.iter().map(|hit| hit.item).collect::<Vec<_>>()
     };
@@ -285,9 +287,9 @@ async fn words_are_found_and_marked(config: Config) {
     assert_eq!(find("default").await, [0; 0], "whose it is is no word of it");
 
     let query = Query::parse("train").unwrap();
-    let first = kept.store.search("default", &query, None, 1).await.unwrap();
+    let first = kept.store.search(Scope::tenant("default"), &query, None, 1).await.unwrap();
     assert!(first.has_more && first.hits[0].item == 3);
-    let second = kept.store.search("default", &query, Some(first.hits[0].number), 1).await.unwrap();
+    let second = kept.store.search(Scope::tenant("default"), &query, Some(first.hits[0].number), 1).await.unwrap();
     assert!(!second.has_more && second.hits[0].item == 1 && second.hits[0].conversation == id);
     let marked = query.mark(&second.hits[0].text);
     assert_eq!(marked.iter().filter(|piece| piece.hit).map(|piece| piece.text.as_str()).collect::<Vec<_>>(), ["train"]);
@@ -300,7 +302,29 @@ async fn words_are_found_and_marked(config: Config) {
     let gone = scribe.put(Change::Item(Box::new(gone))).unwrap();
     durable(&scribe, gone).await;
     assert_eq!(find("other").await, [0; 0], "nor what was taken out");
-    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.item != 9));
+    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.row.item != 9));
+    drop(scribe);
+    kept.stop().await;
+}
+
+async fn words_before_a_beginning_are_found_be_they_rare_or_frequent(config: Config) {
+    let kept = Kept::open(&config).await;
+    let mut scribe = kept.begin("default");
+    let mut last = 0;
+    for item in 1..=60 {
+        let seldom = if item == 30 { " seldom" } else { "" };
+        last = scribe.put(said(item, &format!("often{seldom} number{item}"))).unwrap();
+    }
+    durable(&scribe, last).await;
+    let find = async |words: &str| {
+        let page = kept.store.search(Scope::tenant("default"), &Query::parse(words).unwrap(), None, 100).await.unwrap();
+        page.hits.iter().map(|hit| hit.item).collect::<Vec<_>>()
+    };
+    assert_eq!(find("often number3").await, [39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 3], "newest first");
+    assert_eq!(find("seldom number").await, [30]);
+    assert_eq!(find("seldom often number3").await, [30]);
+    assert_eq!(find("seldom number31").await, [0; 0]);
+    assert_eq!(find("never number").await, [0; 0]);
     drop(scribe);
     kept.stop().await;
 }
@@ -314,14 +338,15 @@ async fn usage_is_summed_by_day(config: Config) {
         let last = scribe.put(closed()).unwrap();
         durable(&scribe, last).await;
     }
-    let newest = kept.store.conversations("default", &any()).await.unwrap().conversations[0].started_at_ms;
+    let newest =
+        kept.store.conversations(Scope::tenant("default"), &any()).await.unwrap().conversations[0].started_at_ms;
     let day_ms = 86_400_000;
-    let days = kept.store.usage("default", newest - day_ms, newest + day_ms).await.unwrap();
+    let days = kept.store.usage(Scope::tenant("default"), newest - day_ms, newest + day_ms).await.unwrap();
     let sum = |of: fn(&floe::store::Usage) -> i64| days.iter().map(of).sum::<i64>();
     assert_eq!((sum(|day| day.conversations), sum(|day| day.replies)), (2, 4));
     assert_eq!((sum(|day| day.input_tokens), sum(|day| day.output_tokens)), (600, 300));
     assert_eq!((sum(|day| day.audio_in_ms), sum(|day| day.audio_out_ms)), (8_000, 5_000));
-    assert!(kept.store.usage("default", newest + day_ms, newest + 2 * day_ms).await.unwrap().is_empty());
+    assert!(kept.store.usage(Scope::tenant("default"), newest + day_ms, newest + 2 * day_ms).await.unwrap().is_empty());
     kept.stop().await;
 }
 
@@ -336,10 +361,10 @@ async fn strange_texts_are_kept(config: Config) {
     let last = scribe.put(said(4, &long)).unwrap();
     durable(&scribe, last).await;
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items[0].text, "a\u{fffd}b", "no database keeps a NUL");
-    assert_eq!(items[1].text, "'; DROP TABLE items; --");
-    assert_eq!(items[2].text, "👩‍👩‍👧‍👦 \u{202e}עברית");
-    assert!(items[3].text.len() <= 256 * 1024 && long.starts_with(&items[3].text));
+    assert_eq!(items[0].row.text, "a\u{fffd}b", "no database keeps a NUL");
+    assert_eq!(items[1].row.text, "'; DROP TABLE items; --");
+    assert_eq!(items[2].row.text, "👩‍👩‍👧‍👦 \u{202e}עברית");
+    assert!(items[3].row.text.len() <= 256 * 1024 && long.starts_with(&items[3].row.text));
     drop(scribe);
     kept.stop().await;
 }
@@ -352,12 +377,64 @@ async fn tenants_do_not_see_each_other(config: Config) {
     let last = scribe.put(closed()).unwrap();
     durable(&scribe, last).await;
     let query = Query::parse("between").unwrap();
-    assert!(kept.store.conversation("us", id).await.unwrap().is_none());
-    assert!(kept.store.conversations("us", &any()).await.unwrap().conversations.is_empty());
-    assert!(kept.store.search("us", &query, None, 10).await.unwrap().hits.is_empty());
-    assert!(kept.store.usage("us", 0, i64::MAX).await.unwrap().is_empty());
-    assert!(kept.store.delete("us", id).await.unwrap().is_none());
-    assert_eq!(kept.store.search("them", &query, None, 10).await.unwrap().hits.len(), 1);
+    assert!(kept.store.conversation(Scope::tenant("us"), id).await.unwrap().is_none());
+    assert!(kept.store.conversations(Scope::tenant("us"), &any()).await.unwrap().conversations.is_empty());
+    assert!(kept.store.search(Scope::tenant("us"), &query, None, 10).await.unwrap().hits.is_empty());
+    assert!(kept.store.usage(Scope::tenant("us"), 0, i64::MAX).await.unwrap().is_empty());
+    assert!(kept.store.delete(Scope::tenant("us"), id).await.unwrap().is_none());
+    assert_eq!(kept.store.search(Scope::tenant("them"), &query, None, 10).await.unwrap().hits.len(), 1);
+    kept.stop().await;
+}
+
+async fn users_do_not_see_each_other(config: Config) {
+    let kept = Kept::open(&config).await;
+    let mut ids = Vec::new();
+    for (tenant, user) in [("us", Some("ann")), ("us", Some("bob")), ("us", None), ("them", Some("ann"))] {
+        let opening = Opening { user: user.map(str::to_owned), ..opening(tenant, "default") };
+        let mut scribe = kept.recorder.begin(SessionId::new(), opening);
+        scribe.put(said(1, "between you and me")).unwrap();
+        let last = scribe.put(closed()).unwrap();
+        durable(&scribe, last).await;
+        ids.push(scribe.conversation());
+    }
+    let query = Query::parse("between").unwrap();
+    let (ann, bob) = (Scope::user("us", "ann"), Scope::user("us", "bob"));
+    let one = Scope { tenant: "us", reach: Reach::One(ids[1]) };
+    let nothing = Scope { tenant: "us", reach: Reach::Nothing };
+    for (scope, theirs) in [
+        (ann, &[0][..]),
+        (bob, &[1]),
+        (Scope::tenant("us"), &[2, 1, 0]),
+        (Scope::user("us", "eve"), &[]),
+        (nothing, &[]),
+    ] {
+        let theirs: Vec<ConversationId> = theirs.iter().map(|at| ids[*at]).collect();
+        for filter in [
+            any(),
+            Filter { agent: Some("default".into()), ..any() },
+            Filter { state: Some("ended".into()), ..any() },
+            Filter { agent: Some("default".into()), state: Some("ended".into()), ..any() },
+        ] {
+            let page = kept.store.conversations(scope, &filter).await.unwrap();
+            assert_eq!(page.conversations.iter().map(|one| one.id).collect::<Vec<_>>(), theirs, "{scope:?} {filter:?}");
+        }
+        let found = kept.store.search(scope, &query, None, 10).await.unwrap();
+        assert_eq!(found.hits.iter().map(|hit| hit.conversation).collect::<Vec<_>>(), theirs, "{scope:?}");
+        let used = kept.store.usage(scope, 0, i64::MAX).await.unwrap();
+        assert_eq!(used.iter().map(|day| day.conversations).sum::<i64>(), theirs.len() as i64, "{scope:?}");
+        for id in &ids {
+            let read = kept.store.conversation(scope, *id).await.unwrap();
+            assert_eq!(read.is_some(), theirs.contains(id), "{scope:?}");
+        }
+    }
+    let part = kept.store.search(ann, &Query::parse("me betw").unwrap(), None, 10).await.unwrap();
+    assert_eq!((part.hits.len(), part.has_more), (1, false), "the last word may be a beginning");
+    assert!(kept.store.conversation(one, ids[1]).await.unwrap().is_some_and(|one| one.user.as_deref() == Some("bob")));
+    assert!(kept.store.conversation(one, ids[0]).await.unwrap().is_none());
+    for scope in [ann, one, nothing, Scope::user("them", "bob")] {
+        assert!(kept.store.delete(scope, ids[1]).await.unwrap().is_none(), "{scope:?}");
+    }
+    assert!(kept.store.delete(bob, ids[1]).await.unwrap().is_some());
     kept.stop().await;
 }
 
@@ -373,12 +450,12 @@ async fn a_server_that_died_leaves_its_conversations_marked(config: Config) {
 
     let kept = Kept::open(&config).await;
     let marked = async {
-        while kept.store.conversation("default", id).await.unwrap().unwrap().state == "live" {
+        while kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state == "live" {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, marked).await.expect("it is marked");
-    let conversation = kept.store.conversation("default", id).await.unwrap().unwrap();
+    let conversation = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap();
     assert_eq!((conversation.state.as_str(), conversation.end_reason.as_deref()), ("lost", Some("server_lost")));
     assert_eq!(kept.store.timeline(id).await.unwrap().len(), 1);
     kept.stop().await;
@@ -391,6 +468,6 @@ async fn a_session_that_is_dropped_is_marked(config: Config) {
     let said = scribe.put(said(1, "hello")).unwrap();
     drop(scribe);
     assert_eq!(decided(&mut progress, said + 1).await.lost_to, 0);
-    assert_eq!(kept.store.conversation("default", id).await.unwrap().unwrap().state, "lost");
+    assert_eq!(kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state, "lost");
     kept.stop().await;
 }

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use floe::{
     ids::ConversationId,
-    store::{Config, Error, Recorder, Scribe, Store},
+    store::{Config, Error, Recorder, Scope, Scribe, Store},
 };
 use sqlx::{Connection as _, PgConnection};
 use tokio::time;
@@ -17,7 +17,7 @@ use crate::support::postgres::Cluster;
 async fn written(store: &Store, id: ConversationId) -> Vec<i64> {
     let items = store.timeline(id).await.unwrap();
     assert!(items.is_sorted_by_key(|item| item.revision), "in order");
-    items.iter().map(|item| item.item).collect()
+    items.iter().map(|item| item.row.item).collect()
 }
 
 /// Says the next words, waiting like a client that speaks no faster than it is understood.
@@ -52,7 +52,7 @@ async fn a_thousand_records_survive_a_postgres_that_is_killed_twice() {
     for scribe in &scribes {
         let id = scribe.conversation();
         assert_eq!(written(&kept.store, id).await, (1..=250).collect::<Vec<_>>(), "each once, none missing");
-        assert_eq!(kept.store.conversation("default", id).await.unwrap().unwrap().state, "ended");
+        assert_eq!(kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state, "ended");
     }
     drop(scribes);
     kept.stop().await;
@@ -247,7 +247,7 @@ async fn a_recorder_dropped_in_the_middle_keeps_its_word() {
         let items = kept.store.timeline(id).await.unwrap();
         // The first revision is the beginning.
         let told: Vec<i64> = (1..durable_to).collect();
-        let found: Vec<i64> = items.iter().map(|item| item.item).collect();
+        let found: Vec<i64> = items.iter().map(|item| item.row.item).collect();
         assert!(found.starts_with(&told), "told {durable_to}, found {}", found.len());
         assert_eq!(found, (1..=i64::try_from(found.len()).unwrap()).collect::<Vec<_>>(), "no hole, nothing twice");
     }

@@ -3,23 +3,34 @@
 
 use std::collections::BTreeSet;
 
-use floe::store::{Config, Engine, Store, statements, words::Query};
+use floe::store::{
+    Config, Engine, Store,
+    statements::{self, Filters},
+    words::Query,
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::support::postgres::Cluster;
 
-const MIGRATIONS: [&str; 2] = [
-    concat!(
+/// Every step, for Postgres and for SQLite.
+const MIGRATIONS: [[&str; 2]; 4] = [
+    [
         include_str!("../../../migrations/postgres/0001_conversations.sql"),
-        include_str!("../../../migrations/postgres/0004_jobs.sql"),
-        include_str!("../../../migrations/postgres/0005_webhooks.sql"),
-    ),
-    concat!(
         include_str!("../../../migrations/sqlite/0001_conversations.sql"),
+    ],
+    [
+        include_str!("../../../migrations/postgres/0003_identities.sql"),
+        include_str!("../../../migrations/sqlite/0003_identities.sql"),
+    ],
+    [
+        include_str!("../../../migrations/postgres/0004_jobs.sql"),
         include_str!("../../../migrations/sqlite/0004_jobs.sql"),
+    ],
+    [
+        include_str!("../../../migrations/postgres/0005_webhooks.sql"),
         include_str!("../../../migrations/sqlite/0005_webhooks.sql"),
-    ),
+    ],
 ];
 
 /// Lines that make an index, each with the comment right above it.
@@ -31,7 +42,10 @@ fn indexes(migration: &str) -> Vec<(String, String)> {
             comment.push_str(said);
             continue;
         }
-        if ["CREATE INDEX", "CREATE VIRTUAL TABLE", "PRIMARY KEY", "UNIQUE"].iter().any(|word| line.contains(word)) {
+        if ["CREATE INDEX", "CREATE UNIQUE INDEX", "CREATE VIRTUAL TABLE", "PRIMARY KEY", "UNIQUE"]
+            .iter()
+            .any(|word| line.contains(word))
+        {
             found.push((line.to_owned(), comment.clone()));
         }
         comment.clear();
@@ -49,17 +63,19 @@ fn every_index_says_whom_it_serves() {
             })
             .collect()
     };
-    assert_eq!(names(MIGRATIONS[0]), names(MIGRATIONS[1]), "both have the same");
-    for migration in MIGRATIONS {
-        let indexes = indexes(migration);
-        assert!(indexes.len() >= 10, "{indexes:?}");
-        for (line, comment) in indexes {
-            // SQLite's keys are explained where Postgres' are.
-            let is_plain_key = migration == MIGRATIONS[1] && line.contains("NOT NULL PRIMARY KEY");
-            assert!(
-                is_plain_key || comment.contains("Serve") || comment.contains("rowid"),
-                "{line} does not say whom it serves"
-            );
+    for [postgres, sqlite] in MIGRATIONS {
+        assert_eq!(names(postgres), names(sqlite), "both have the same");
+        for migration in [postgres, sqlite] {
+            let indexes = indexes(migration);
+            assert!(indexes.len() >= 2, "{indexes:?}");
+            for (line, comment) in indexes {
+                // SQLite's keys are explained where Postgres' are.
+                let is_plain_key = migration == sqlite && line.contains("NOT NULL PRIMARY KEY");
+                assert!(
+                    is_plain_key || comment.contains("Serve") || comment.contains("rowid"),
+                    "{line} does not say whom it serves"
+                );
+            }
         }
     }
 }
@@ -85,7 +101,7 @@ fn asked(is_postgres: bool, some: Uuid) -> Vec<Asked> {
         page.into_iter().chain(filters.iter().map(|filter| Bound::Text(filter))).collect::<Vec<_>>()
     };
     let engine = if is_postgres { Engine::Postgres } else { Engine::Sqlite };
-    let list = |by_agent, by_state| statements::list(engine, by_agent, by_state).to_owned();
+    let list = |user, agent, state| statements::list(engine, Filters { user, agent, state }).to_owned();
     let of = |postgres: &'static str, sqlite: &'static str| if is_postgres { postgres } else { sqlite };
     let one = || vec![Bound::Text("default"), Bound::Id(some)];
     let query = Query::parse("seldom").unwrap();
@@ -99,12 +115,34 @@ fn asked(is_postgres: bool, some: Uuid) -> Vec<Asked> {
     } else {
         (statements::search_newest_sqlite(1), query.pieces(), statements::SEARCH_ALL_SQLITE, query.fts5())
     };
+    let user_search = if is_postgres {
+        let bound = search(vec![query.tsquery()]).into_iter().chain([Bound::Text("ann")]).collect();
+        (statements::SEARCH_USER_POSTGRES.to_owned(), bound)
+    } else {
+        let mut bound = search(Vec::new());
+        bound.push(Bound::Text("ann"));
+        bound.extend(query.pieces().into_iter().map(Bound::Words));
+        (statements::search_user_sqlite(1), bound)
+    };
+    let of_user = |below| vec![Bound::Text("default"), Bound::Id(Uuid::nil()), Bound::Id(below), Bound::Text("ann")];
+    // A user has few conversations: whichever of their indexes finds them first will do.
+    let users = of("conversations_by_user|conversations_by_agent_and_state", "conversations_by_user");
+    let one_of_user = of("conversations_pkey|conversations_by_tenant|conversations_by_user", "PRIMARY KEY");
     let plan = |statement: String, bound, index| Asked { statement, bound, index };
     vec![
-        plan(list(false, false), page(&[]), "conversations_by_tenant"),
-        plan(list(true, false), page(&["pilot"]), "conversations_by_agent"),
-        plan(list(false, true), page(&["lost"]), "conversations_by_state"),
-        plan(list(true, true), page(&["pilot", "lost"]), "conversations_by_agent_and_state"),
+        plan(list(false, false, false), page(&[]), "conversations_by_tenant"),
+        plan(list(false, true, false), page(&["pilot"]), "conversations_by_agent"),
+        plan(list(false, false, true), page(&["lost"]), "conversations_by_state"),
+        plan(list(false, true, true), page(&["pilot", "lost"]), "conversations_by_agent_and_state"),
+        plan(list(true, false, false), page(&["ann"]), "conversations_by_user"),
+        plan(list(true, true, true), page(&["ann", "pilot", "lost"]), users),
+        plan(user_search.0, user_search.1, "conversations_by_user"),
+        plan(statements::USAGE_OF_USER.into(), of_user(Uuid::max()), users),
+        plan(
+            statements::ONE_OF_USER.into(),
+            vec![Bound::Text("default"), Bound::Id(some), Bound::Text("ann")],
+            one_of_user,
+        ),
         plan(statements::TIMELINE.into(), vec![Bound::Id(some)], of("items_pkey", "sqlite_autoindex_items_1")),
         plan(statements::RECEIPTS.into(), vec![Bound::Id(some)], of("receipts_pkey", "PRIMARY KEY")),
         plan(statements::ONE.into(), one(), of("conversations_pkey|conversations_by_tenant", "PRIMARY KEY")),
@@ -181,8 +219,8 @@ const ROWS: &str = "
     SET plan_cache_mode = force_custom_plan;
     SET synchronous_commit = off;
     INSERT INTO sessions SELECT gen_random_uuid(), 1, 'node', 1 FROM generate_series(1, 20000);
-    INSERT INTO conversations (id, session_id, tenant_id, agent, language, state, started_at_ms)
-        SELECT id, id, CASE WHEN n % 50 = 0 THEN 'small' ELSE 'default' END,
+    INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms)
+        SELECT id, id, CASE WHEN n % 50 = 0 THEN 'small' ELSE 'default' END, CASE WHEN n % 500 = 7 THEN 'ann' ELSE 'user' || n % 97 END,
             CASE WHEN n % 1000 = 1 THEN 'pilot' ELSE 'default' END, 'en',
             CASE WHEN n % 5000 = 3 THEN 'live' WHEN n % 40 = 1 THEN 'lost' ELSE 'ended' END, n
         FROM (SELECT id, row_number() OVER () AS n FROM sessions) s;

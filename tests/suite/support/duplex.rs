@@ -25,6 +25,9 @@ use tokio::{sync::mpsc, task::JoinSet, time};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+/// Whose the session is.
+const OWNER: [u8; 32] = [1; 32];
+
 /// Loud is speech: what the tests send is either a tone or nothing.
 struct Loudness;
 
@@ -85,7 +88,7 @@ impl Peer {
         let clock = move || u64::try_from(now().duration_since(began).as_millis()).unwrap();
         let id = SessionId::new();
         let returns = Returns::default();
-        let expected = negotiated.features.resume.then(|| returns.expect(offer.resume_window));
+        let expected = negotiated.features.resume.then(|| returns.expect(offer.resume_window, OWNER));
         let welcome = Welcome { token: expected.as_ref().map(Expected::token), ..Welcome::new(id) };
         let (codec, ready) = NativeCodec::accept(&negotiated, &offer, welcome, &settings, Box::new(clock));
         let draining = CancellationToken::new();
@@ -115,7 +118,7 @@ impl Peer {
     /// Comes back with a new socket. False if no session of this token waits.
     pub(crate) fn come_back(&mut self, token: &str, left_off: LeftOff) -> bool {
         let (to, from, socket) = wires(64);
-        let found = self.returns.send(token, Return { socket: socket.boxed(), left_off }).is_ok();
+        let found = self.returns.send(token, OWNER, Return { socket: socket.boxed(), left_off }).is_ok();
         if found {
             (self.to, self.from) = (Some(to), from);
         }
