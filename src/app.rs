@@ -29,7 +29,7 @@ use crate::{
         audit::{Trail, Writing},
         shared::{self, Load, Shared},
     },
-    stt, telemetry, tts, vad,
+    stt, tape, telemetry, tts, vad,
 };
 
 /// Loads every engine. Takes as long as the speech model takes to load; blocks.
@@ -125,6 +125,9 @@ const RECORDER_GRACE: Duration = Duration::from_secs(10);
 /// What the audit trail gets to write its last entries.
 const AUDIT_GRACE: Duration = Duration::from_secs(5);
 
+/// What sound gets to reach the disk.
+const TAPING_GRACE: Duration = Duration::from_secs(3);
+
 /// What the keeper gets to give leases back.
 const SHARING_GRACE: Duration = Duration::from_secs(3);
 
@@ -149,8 +152,11 @@ pub async fn jobs(config: &Config, command: crate::jobs::command::Command) -> an
     Ok(crate::jobs::command::run(&store, command, &mut std::io::stdout()).await?)
 }
 
-/// Opens the store and starts its recorder.
-async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, (Running, Writing))>> {
+/// What was started to keep conversations.
+type Keeping = (Running, Writing, tape::Running);
+
+/// Opens the store and starts its recorder, its audit trail, and what keeps sound.
+async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, Keeping)>> {
     let Some(store) = Store::open(&config.store).await.context("the store")? else {
         tracing::warn!("store.engine is none: conversations are not kept, and no turn is durable");
         return Ok(None);
@@ -161,7 +167,11 @@ async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, (Running, Writing
     install_tls();
     let erased = erased::Log::at(config.store.dir.join(&config.privacy.erasures));
     let reach = reach::Client::new(&config.reach).context("reach")?;
-    Ok(Some((Kept { store, recorder, trail, erased, reach }, (running, writing))))
+    let (deck, taping) = tape::Deck::start(&config.store, store.clone(), recorder.node()).context("store.audio")?;
+    if config.store.audio {
+        tracing::info!("conversations are kept as sound, too");
+    }
+    Ok(Some((Kept { store, recorder, trail, erased, reach, deck }, (running, writing, taping))))
 }
 
 /// Begins to do what goes on after a call.
@@ -262,7 +272,10 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
     if !sharing.stop(SHARING_GRACE).await && shared.is_shared() {
         tracing::warn!("leases were not given back; they run out by themselves");
     }
-    if let Some((recording, auditing)) = recording {
+    if let Some((recording, auditing, taping)) = recording {
+        if !taping.stop(TAPING_GRACE).await {
+            tracing::warn!("sound was not written in time; what is missing is the end of it");
+        }
         if !recording.stop(RECORDER_GRACE).await {
             tracing::error!("the recorder did not finish in time; the last records may be lost");
         }

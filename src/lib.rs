@@ -23,6 +23,7 @@ pub mod session;
 pub mod shutdown;
 pub mod store;
 pub mod stt;
+pub mod tape;
 pub mod telemetry;
 pub mod transcribe;
 pub mod tts;

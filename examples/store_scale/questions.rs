@@ -132,7 +132,8 @@ pub(crate) async fn ask(
     }
 
     let (recorder, running) = Recorder::start(store.clone()).await?;
-    let opening = Opening { tenant: BIG.into(), agent: "default".into(), language: "en".into(), ..Opening::default() };
+    let opening =
+        Opening { tenant: BIG.into(), agent: "default".into(), language: "en".into(), user: None, consent: None };
     let mut scribe = recorder.begin(SessionId::new(), opening);
     let words = talks.words(0..2_000);
     let mut item = 0;

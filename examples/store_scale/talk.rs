@@ -170,9 +170,10 @@ impl Iterator for Talks {
             session: SessionId::of_uuid(uuid),
             opening: Opening {
                 tenant: tenant.into(),
+                user: None,
                 agent: agent.into(),
                 language: "en".into(),
-                ..Opening::default()
+                consent: None,
             },
             began_ms,
             changes,

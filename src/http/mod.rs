@@ -16,6 +16,7 @@ use crate::{
     reach,
     session::{Engines, past, registry::Registry, returns::Returns},
     store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, audit, record::Opening, shared::Shared},
+    tape::{Deck, Tape},
 };
 
 pub mod auth;
@@ -159,6 +160,16 @@ pub struct Kept {
     pub erased: erased::Log,
     /// For checking addresses that events are sent to.
     pub reach: reach::Client,
+    /// For sound.
+    pub deck: Deck,
+}
+
+impl App {
+    /// A tape for what this scribe writes down, if sound is kept.
+    fn tape(&self, scribe: Option<&Scribe>) -> Option<Tape> {
+        let (kept, scribe) = (self.kept.as_ref()?, scribe?);
+        kept.deck.tape(scribe.conversation(), scribe.epoch())
+    }
 }
 
 impl Kept {

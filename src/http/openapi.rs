@@ -150,6 +150,18 @@ impl IntoResponses for Stored {
     }
 }
 
+/// What a range of a file may come to besides.
+pub(super) struct Ranged;
+
+impl IntoResponses for Ranged {
+    fn responses() -> Responses {
+        problems(&[(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The file has no such bytes; `Content-Range` says how many it has",
+        )])
+    }
+}
+
 /// What a recording may come to besides.
 pub(super) struct Uploaded;
 

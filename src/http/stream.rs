@@ -146,6 +146,7 @@ async fn begin(
     };
     settings.durable = scribe.is_some();
     let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
+    let tape = app.tape(scribe.as_ref());
     let window = app.offer.resume_window;
     let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window, who.owner()));
     let welcome = Welcome {
@@ -153,11 +154,12 @@ async fn begin(
         conversation: scribe.as_ref().map(Scribe::conversation),
         past: kept.as_ref().map(|kept| kept.past.items.as_slice()),
         token: expected.as_ref().map(Expected::token),
+        recorded: tape.is_some(),
     };
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
     let (codec, welcome) = NativeCodec::accept(negotiated, &app.offer, welcome, &settings, Box::new(clock));
     let (codec, welcome) = (Box::new(codec), vec![welcome]);
-    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, held, expected }))
+    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, tape, held, expected }))
 }
 
 /// A session with what keeps it.

@@ -71,9 +71,10 @@ struct Turn {
 }
 
 fn turns(items: &[Item]) -> Vec<Turn> {
-    let spoken = items.iter().filter(|item| ["user", "assistant"].contains(&item.row.role.as_str()));
-    let told = spoken.filter(|item| !item.row.text.trim().is_empty() && item.row.tool.is_none());
-    told.map(|item| Turn { is_user: item.row.role == "user", text: item.row.text.trim().to_owned() }).collect()
+    let rows = items.iter().map(|item| &item.row);
+    let spoken = rows.filter(|item| ["user", "assistant"].contains(&item.role.as_str()));
+    let told = spoken.filter(|item| !item.text.trim().is_empty() && item.tool.is_none());
+    told.map(|item| Turn { is_user: item.role == "user", text: item.text.trim().to_owned() }).collect()
 }
 
 /// Title and summary.

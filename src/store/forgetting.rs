@@ -77,7 +77,7 @@ impl Store {
             Reach::One(_) | Reach::Nothing => return Ok(None),
         };
         let gone = transact!(self, tx => {
-            let rows = sqlx::query(ONE).bind(scope.tenant).bind(id.uuid()).bind(user).fetch_all(&mut *tx).await?;
+            let rows = sqlx::query(OWNED).bind(scope.tenant).bind(id.uuid()).bind(user).fetch_all(&mut *tx).await?;
             forget!(tx, scope.tenant, rows, "deleted")
         })?;
         self.wake();
@@ -119,7 +119,7 @@ impl Store {
             let is_ours = jobs::extend!(tx, job, lease_ms);
             if is_ours {
                 for one in these {
-                    let rows = sqlx::query(ONE).bind(&job.tenant).bind(one.conversation.uuid()).bind(None::<&str>).fetch_all(&mut *tx).await?;
+                    let rows = sqlx::query(ONE).bind(&job.tenant).bind(one.conversation.uuid()).fetch_all(&mut *tx).await?;
                     let _known: Vec<Gone> = forget!(tx, &job.tenant, rows, why);
                 }
             }
@@ -230,9 +230,11 @@ impl Store {
 /// Conversations deleted in one transaction.
 pub(super) const BATCH: i64 = 50;
 
-/// `$3` whose it must be, if it matters.
-const ONE: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id = $2 \
+/// A conversation, `$2` its id, `$3` its user or nothing.
+const OWNED: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id = $2 \
      AND (CAST($3 AS TEXT) IS NULL OR user_id = $3)";
+
+const ONE: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id = $2";
 
 /// `$2` the first id that can have begun then: an index serves it.
 const OLDER: &str = "SELECT id, session_id FROM conversations WHERE tenant_id = $1 AND id < $2 AND state <> 'live' \

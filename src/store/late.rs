@@ -23,7 +23,7 @@ pub(super) fn asked(entry: &Entry) -> Option<i64> {
     match &entry.change {
         Change::Item(row) => Some(row.item),
         Change::Receipt(row) => Some(row.turn.unwrap_or_default()),
-        Change::Opened(_) | Change::Closed(_) => None,
+        Change::Opened(_) | Change::Closed(_) | Change::Track(_) => None,
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn added(entry: &Entry, (conversations, last, known): Place) -> Optio
             row.response = number(row.response);
             row.turn = row.turn.map(|turn| if known == 0 { number(turn) } else { turn });
         }
-        Change::Item(_) | Change::Opened(_) | Change::Closed(_) => return None,
+        Change::Item(_) | Change::Opened(_) | Change::Closed(_) | Change::Track(_) => return None,
     }
     Some(entry)
 }

@@ -36,7 +36,7 @@ pub use error::Error;
 pub use forgetting::{Erasure, Forget, Gone};
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
-pub use rows::{Conversation, Hit, Item, Usage};
+pub use rows::{Conversation, Hit, Item, Track, Usage};
 pub use scope::{Reach, Scope};
 
 /// Where conversations are kept.
@@ -65,6 +65,11 @@ pub struct Config {
     pub spool_bytes_max: u64,
     /// Longest wait until a turn is on disk, in milliseconds; then the client is told that it is not durable.
     pub durable_timeout_ms: u64,
+    /// Whether what is said is also kept as sound: a file of what the user said and one of what was said to them, for each
+    /// session. Ask those who talk.
+    pub audio: bool,
+    /// Where those files lie, below `store.dir` unless it is absolute.
+    pub audio_dir: PathBuf,
 }
 
 impl Default for Config {
@@ -80,6 +85,8 @@ impl Default for Config {
             write_timeout_ms: 1_000,
             spool_bytes_max: 64 * 1024 * 1024,
             durable_timeout_ms: 5_000,
+            audio: false,
+            audio_dir: "audio".into(),
         }
     }
 }
@@ -111,6 +118,11 @@ impl Config {
     /// The SQLite file.
     pub fn file(&self) -> PathBuf {
         self.dir.join(&self.path)
+    }
+
+    /// The directory of sound.
+    pub fn sound(&self) -> PathBuf {
+        self.dir.join(&self.audio_dir)
     }
 
     fn write_timeout(&self) -> Duration {

@@ -22,7 +22,7 @@ use crate::ids::ConversationId;
 
 /// The statement of one change.
 macro_rules! statement {
-    ($entry:expr) => {{
+    ($entry:expr, $node:expr) => {{
         let entry: &Entry = $entry;
         match &entry.change {
             Change::Opened(opening) => sqlx::query(OPEN)
@@ -78,6 +78,17 @@ macro_rules! statement {
                 .bind(entry.at_ms)
                 .bind(closing.audio_in_ms)
                 .bind(closing.audio_out_ms),
+            Change::Track(row) => sqlx::query(PUT_TRACK)
+                .bind(entry.conversation)
+                .bind(entry.epoch)
+                .bind(&row.track)
+                .bind(entry.revision)
+                .bind(row.offset_ms)
+                .bind(entry.at_ms)
+                .bind(row.length_ms)
+                .bind(row.bytes)
+                .bind(row.complete)
+                .bind($node),
         }
     }};
 }
@@ -138,7 +149,7 @@ macro_rules! one {
             }
         };
         if is_owner {
-            let changed = statement!(entry).fetch_optional(&mut *$connection).await?;
+            let changed = statement!(entry, $node).fetch_optional(&mut *$connection).await?;
             // In the same transaction: a conversation that has ended has its jobs.
             if let (Change::Closed(closing), Some(row)) = (&entry.change, changed) {
                 let tenant: String = row.try_get("tenant_id")?;
@@ -146,6 +157,11 @@ macro_rules! one {
                 ended!($connection, &tenant, ConversationId::of_uuid(entry.conversation), &ending);
             }
             Verdict::Kept
+        } else if let Change::Track(_) = &entry.change {
+            // The file is there, and belongs to this epoch alone: nobody else's row is touched, and whoever deletes the
+            // conversation must know of it.
+            let kept = statement!(entry, $node).execute($connection).await?.rows_affected() > 0;
+            if kept && $from == From::Spool { Verdict::Late } else { Verdict::Fenced }
         } else if let (From::Spool, Some(item)) = ($from, late::asked(entry)) {
             let place: late::Place = sqlx::query_as(late::PLACE)
                 .bind(entry.conversation)
@@ -155,7 +171,7 @@ macro_rules! one {
                 .await?;
             match late::added(entry, place) {
                 Some(entry) => {
-                    statement!(&entry).execute($connection).await?;
+                    statement!(&entry, $node).execute($connection).await?;
                     Verdict::Late
                 }
                 None => Verdict::Fenced,
@@ -326,3 +342,10 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoc
 
 const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
      WHERE id = $1 AND state <> 'ended' RETURNING tenant_id";
+
+const PUT_TRACK: &str = "INSERT INTO recordings (conversation_id, part, track, revision, offset_ms, started_at_ms, length_ms, bytes, \
+         complete, node) \
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM conversations WHERE id = $1 \
+     ON CONFLICT (conversation_id, part, track) DO UPDATE SET revision = excluded.revision, length_ms = excluded.length_ms, \
+         bytes = excluded.bytes, complete = excluded.complete \
+     WHERE excluded.revision > recordings.revision";

@@ -12,10 +12,10 @@ use super::{
     db::{Db, either, within},
     now_ms,
     record::ReceiptRow,
-    rows::{Conversation, Hit, Item, Usage},
+    rows::{Conversation, Hit, Item, Track, Usage},
     statements::{
-        self, CLAIM, Filters, IS_RARE_POSTGRES, RECEIPTS, SEARCH_ALL_POSTGRES, SEARCH_ALL_SQLITE, SEARCH_FEW_POSTGRES,
-        TIMELINE,
+        self, CLAIM, ERASED, Filters, IS_RARE_POSTGRES, RECEIPTS, SEARCH_ALL_POSTGRES, SEARCH_ALL_SQLITE,
+        SEARCH_FEW_POSTGRES, TIMELINE, TO_ERASE, TRACKS,
     },
     words::Query,
 };
@@ -119,6 +119,25 @@ impl Store {
     /// Its receipts in order. As for [`Store::timeline`].
     pub async fn receipts(&self, id: ConversationId) -> Result<Vec<ReceiptRow>, Error> {
         Ok(ask!(self, pool => sqlx::query_as(RECEIPTS).bind(id.uuid()).fetch_all(pool).await))
+    }
+
+    /// Its files of sound, in order. As for [`Store::timeline`].
+    pub async fn tracks(&self, id: ConversationId) -> Result<Vec<Track>, Error> {
+        Ok(ask!(self, pool => sqlx::query_as(TRACKS).bind(id.uuid()).fetch_all(pool).await))
+    }
+
+    /// Conversations that were deleted and whose files this node is to erase; at most so many.
+    pub async fn to_erase(&self, node: &str, limit: u32) -> Result<Vec<ConversationId>, Error> {
+        let ids: Vec<(Uuid,)> = ask!(self, pool => {
+            sqlx::query_as(TO_ERASE).bind(node).bind(i64::from(limit)).fetch_all(pool).await
+        });
+        Ok(ids.into_iter().map(|(id,)| ConversationId::of_uuid(id)).collect())
+    }
+
+    /// This node has erased the files of a deleted conversation.
+    pub async fn erased(&self, node: &str, id: ConversationId) -> Result<(), Error> {
+        ask!(self, pool => sqlx::query(ERASED).bind(node).bind(id.uuid()).execute(pool).await.map(drop));
+        Ok(())
     }
 
     /// Where these words were said, newest first, from below a number on. Looks through a tenant's newest items first: no

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     jobs::Job,
-    record::{ItemRow, ReceiptRow},
+    record::{ItemRow, ReceiptRow, TrackRow},
 };
 use crate::ids::{ConversationId, JobId, SessionId};
 
@@ -72,6 +72,19 @@ pub struct Hit {
     pub text: String,
     /// Where it began, in the media time of the user's audio.
     pub start_ms: Option<i64>,
+}
+
+/// A file with one side of what was said in one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// As it was written.
+    pub row: TrackRow,
+    /// The session's epoch: counts up with each session that went on with the conversation.
+    pub part: i64,
+    /// The server that wrote it, on its own disk unless that is shared.
+    pub node: String,
+    /// When it began, in milliseconds since 1970.
+    pub started_at_ms: i64,
 }
 
 /// What was used on one day (UTC).
@@ -172,6 +185,19 @@ reads!(Hit, row => Self {
     role: row.try_get("role")?,
     text: row.try_get("text")?,
     start_ms: row.try_get("start_ms")?,
+});
+
+reads!(Track, row => Self {
+    row: TrackRow {
+        track: row.try_get("track")?,
+        offset_ms: row.try_get("offset_ms")?,
+        length_ms: row.try_get("length_ms")?,
+        bytes: row.try_get("bytes")?,
+        complete: row.try_get("complete")?,
+    },
+    part: row.try_get("part")?,
+    node: row.try_get("node")?,
+    started_at_ms: row.try_get("started_at_ms")?,
 });
 
 reads!(Usage, row => Self {

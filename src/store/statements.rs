@@ -23,8 +23,8 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
     macro_rules! list {
         ($index:literal, $filters:literal) => {
             concat!(
-                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, ",
-                "audio_in_ms, audio_out_ms FROM conversations",
+                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, ",
+                "started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms FROM conversations",
                 $index,
                 " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
                 $filters,
@@ -61,16 +61,16 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
 }
 
 /// One conversation, `$2` its id.
-pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
 /// The same if it is the user's, `$3`.
-pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
 
-/// A user's conversations, oldest first: `$2` whose, `$3` after which, `$4` how many.
+/// A user's conversations, `$2` whose, `$3` after which, `$4` how many.
 pub const OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
          started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4";
@@ -210,6 +210,17 @@ pub const USAGE_OF_USER: &str = usage!(" AND user_id = $4");
 
 /// Deletes a conversation, `$2` its id.
 pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
+
+/// A conversation's files of sound.
+pub const TRACKS: &str = "SELECT part, track, node, offset_ms, started_at_ms, length_ms, bytes, complete \
+     FROM recordings WHERE conversation_id = $1 ORDER BY part, track DESC";
+
+/// Conversations that were deleted, and of which a node (`$1`) may have files; `$2` how many.
+pub const TO_ERASE: &str =
+    "SELECT conversation_id FROM recordings_deleted WHERE node = $1 ORDER BY conversation_id LIMIT $2";
+
+/// The node (`$1`) has erased those of a conversation (`$2`).
+pub const ERASED: &str = "DELETE FROM recordings_deleted WHERE node = $1 AND conversation_id = $2";
 
 /// Takes a session (`$1`) over for a node (`$2`) at a time (`$3`).
 pub const CLAIM: &str =

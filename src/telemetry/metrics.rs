@@ -41,6 +41,7 @@ fn install() -> Option<PrometheusHandle> {
     describe_gauge!("voice_store_up", "Whether the database took the last write");
     describe_gauge!("voice_store_spooled_records", "Records that wait in the spool for the database");
     describe_counter!("voice_store_records_total", "Records by what became of them");
+    describe_counter!("voice_recordings_total", "Files of sound by whether anything is missing in them");
     describe_gauge!("voice_shared_up", "Whether Redis answered when it was last asked");
     describe_counter!("voice_shared_calls_total", "Calls of Redis by what for and what became of them");
     describe_counter!("voice_shared_fallbacks_total", "Answers from this process' memory because Redis was away");
@@ -108,6 +109,12 @@ pub(crate) fn spooled(records: u64) {
 /// What became of records.
 pub(crate) fn records(outcome: &'static str, records: usize) {
     counter!("voice_store_records_total", "outcome" => outcome).increment(records as u64);
+}
+
+/// A file of sound is over.
+pub(crate) fn recorded(is_complete: bool) {
+    let outcome = if is_complete { "complete" } else { "incomplete" };
+    counter!("voice_recordings_total", "outcome" => outcome).increment(1);
 }
 
 /// Redis answers, or does not any more.

@@ -25,6 +25,7 @@ mod session;
 mod store;
 mod stt;
 mod support;
+mod tape;
 mod tidy;
 mod tts;
 mod vad;

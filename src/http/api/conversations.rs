@@ -17,7 +17,7 @@ use super::{
     asked::{bad_cursor, limit, parameters},
     export::{self, Format},
     kept,
-    noting::note,
+    who::{Asking, Asks as _},
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -71,7 +71,7 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
-    note(&app, &who, "list", "conversations")?;
+    who.note(&app, "list", "conversations")?;
     let page = kept(&app)?.store.conversations(who.scope(), &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
@@ -85,7 +85,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (conversation, items) = whole(&app, &who, path).await?;
@@ -113,7 +113,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -150,19 +150,24 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    note(&app, &who, "delete", id)?;
-    if let Some(gone) = kept(&app)?.store.delete(who.scope(), id).await? {
-        // If Redis is away, its state ends by itself.
-        let _ends_by_itself = app.shared.forget(gone.session).await;
-        tracing::info!(conversation = %id, "deleted");
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(unknown())
+    let kept = kept(&app)?;
+    who.note(&app, "delete", id)?;
+    let gone = kept.store.delete(who.scope(), id).await?.ok_or_else(unknown)?;
+    // If Redis is away, its state ends by itself.
+    let _ends_by_itself = app.shared.forget(gone.session).await;
+    tracing::info!(conversation = %id, "deleted");
+    match kept.deck.erase(id).await {
+        Ok(()) => {
+            let _again_next_time = kept.store.erased(kept.recorder.node(), id).await;
+        }
+        // The database remembers that it is to be erased.
+        Err(error) => tracing::warn!(%error, conversation = %id, "its sound is erased later"),
     }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// What can be asked of the search.
@@ -187,14 +192,14 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
     // Not for which words: those say as much as the answer.
-    note(&app, &who, "search", "conversations")?;
+    who.note(&app, "search", "conversations")?;
     let page = kept(&app)?.store.search(who.scope(), &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
@@ -224,7 +229,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -251,17 +256,17 @@ async fn whole(
     let id = id(path)?;
     let store = &kept(app)?.store;
     let conversation = store.conversation(who.scope(), id).await?.ok_or_else(unknown)?;
-    note(app, who, "read", id)?;
+    who.note(app, "read", id)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
 }
 
 /// An id; a text that is none names nothing, like one that nobody has.
-fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
+pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
     path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::not_found("There is no conversation of this id.")
 }
 

@@ -15,7 +15,7 @@ use super::{
     App, Problem,
     asked::{bad_cursor, limit, parameters},
     kept,
-    noting::{Asking, admin, note},
+    who::{Asking, Asks as _},
     wire::{List, rfc3339},
 };
 use crate::{
@@ -87,7 +87,7 @@ pub(super) async fn list(
     who: Asking,
     query: Result<Parameters<JobsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let query = parameters(query)?;
     if query.state.as_deref().is_some_and(|state| !["queued", "running", "done", "dead"].contains(&state)) {
         return Err(Problem::bad_request("state is one of queued, running, done, dead."));
@@ -114,7 +114,7 @@ pub(super) async fn read(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let job = kept(&app)?.store.job(&who.tenant, id(path)?).await?.ok_or_else(unknown)?;
     Ok(Json(JobView::of(job)).into_response())
 }
@@ -129,10 +129,10 @@ pub(super) async fn retry(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let (store, id) = (&kept(&app)?.store, id(path)?);
     store.job(&who.tenant, id).await?.ok_or_else(unknown)?;
-    note(&app, &who, "retry_job", id)?;
+    who.note(&app, "retry_job", id)?;
     if !store.retry_job(&who.tenant, id).await? {
         return Err(Problem::conflict("running", "A server is at it. Wait until it is done."));
     }

@@ -18,15 +18,16 @@ use super::{
 use crate::auth::{Role, Scopes};
 
 mod asked;
+mod audio;
 mod conversations;
 mod export;
 pub(super) mod idempotency;
 mod jobs;
 pub(super) mod limits;
-mod noting;
 mod problem;
 mod users;
 mod webhooks;
+mod who;
 mod wire;
 
 pub(super) use problem::Problem;
@@ -37,6 +38,8 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::read, conversations::delete))
         .routes(routes!(conversations::transcript))
+        .routes(routes!(audio::list))
+        .routes(routes!(audio::read))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
         .routes(routes!(jobs::list))

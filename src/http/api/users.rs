@@ -20,7 +20,7 @@ use super::{
     App, Problem,
     asked::{bad_cursor, limit, parameters},
     kept,
-    noting::{Asking, admin, note},
+    who::{Asking, Asks as _},
     wire::{ConversationView, List, rfc3339},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     let user = user(&who, path)?;
     let store = kept(&app)?.store.clone();
-    note(&app, &who, "export_user", &user)?;
+    who.note(&app, "export_user", &user)?;
     // The first part is read before anything is promised: if the database is away, that is said by the status.
     let first = store.conversations_of(&who.tenant, &user, None).await?;
     let head = format!(
@@ -128,7 +128,7 @@ pub(super) async fn erase(
 ) -> Result<Response, Problem> {
     let user = user(&who, path)?;
     let kept = kept(&app)?;
-    note(&app, &who, "erase_user", &user)?;
+    who.note(&app, "erase_user", &user)?;
     let erasure = Erasure { tenant: who.tenant.clone(), user, before_ms: now_ms() };
     // First where a restore does not reach; whoever asks again is told the same.
     kept.erased.append(&erasure).await.map_err(store::Error::Erasures)?;
@@ -170,7 +170,7 @@ pub(super) async fn audit(
     who: Asking,
     query: Result<Parameters<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let query = parameters(query)?;
     let limit = limit(query.limit)?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;

@@ -18,7 +18,7 @@ use super::{
     App, Problem,
     idempotency::NotKept,
     kept,
-    noting::{Asking, admin, note},
+    who::{Asking, Asks as _},
     wire::{List, rfc3339},
 };
 use crate::{
@@ -90,7 +90,7 @@ pub(super) async fn create(
     who: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let kept = kept(&app)?;
     let body = body.map_err(|_| {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is not complete, or too large.")
@@ -116,7 +116,7 @@ pub(super) async fn create(
     let id = HookId::new();
     let hook =
         Webhook { id, url: wanted.url, events, secret: secret.clone(), created_at_ms: now_ms(), gone_at_ms: None };
-    note(&app, &who, "create_webhook", id)?;
+    who.note(&app, "create_webhook", id)?;
     if !kept.store.add_webhook(&who.tenant, &hook).await? {
         return Err(Problem::new(StatusCode::CONFLICT, "full", format!("There are {HOOKS_MAX} webhooks already.")));
     }
@@ -133,7 +133,7 @@ pub(super) async fn create(
     responses((status = 200, description = "All of them", body = List<WebhookView>), Guarded, Stored),
 )]
 pub(super) async fn list(State(app): State<App>, who: Asking) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let hooks = kept(&app)?.store.webhooks(&who.tenant).await?;
     let data = hooks.into_iter().map(WebhookView::of).collect();
     Ok(Json(List { object: "list", data, has_more: false, next: None }).into_response())
@@ -149,7 +149,7 @@ pub(super) async fn read(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let hook = kept(&app)?.store.webhook(&who.tenant, id(path)?).await?.ok_or_else(unknown)?;
     Ok(Json(WebhookView::of(hook)).into_response())
 }
@@ -164,9 +164,9 @@ pub(super) async fn delete(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let (store, id) = (&kept(&app)?.store, id(path)?);
-    note(&app, &who, "delete_webhook", id)?;
+    who.note(&app, "delete_webhook", id)?;
     if store.remove_webhook(&who.tenant, id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
@@ -192,7 +192,7 @@ pub(super) async fn test(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    admin(&who)?;
+    who.admin()?;
     let (store, id) = (&kept(&app)?.store, id(path)?);
     store.webhook(&who.tenant, id).await?.ok_or_else(unknown)?;
     let subject = store.test_webhook(&who.tenant, id).await?;

@@ -6,4 +6,6 @@ mod checker;
 mod client;
 mod killing;
 mod owners;
+mod sound;
+
 use crate::support::node;

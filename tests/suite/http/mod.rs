@@ -2,6 +2,7 @@
 
 mod admission;
 mod after;
+mod audio;
 mod conversations;
 mod going_on;
 mod moving;

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use floe::{agent::extract, jobs::summary::Summarise, store::jobs::kind};
+use floe::{
+    agent::extract,
+    jobs::summary::Summarise,
+    store::{Scope, jobs::kind},
+};
 use serde_json::json;
 
 use super::*;

@@ -17,6 +17,8 @@ use floe::{
 use runner::Step;
 use tokio::{net::TcpListener, task::JoinSet};
 
+use floe::store::Scope;
+
 use super::*;
 use crate::support::{node::Node, postgres::Cluster};
 

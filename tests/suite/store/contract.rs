@@ -10,7 +10,13 @@ use floe::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Kept, PATIENCE, closed, decided, durable, opening, receipt, said};
+use super::{
+    Kept, PATIENCE, closed, decided, durable, opening, receipt, said,
+    tracks::{
+        a_file_of_an_overtaken_session_is_known_all_the_same,
+        files_of_sound_are_listed_and_their_deletion_is_remembered,
+    },
+};
 use crate::support::postgres::Cluster;
 
 /// Every promise, once on each database. Postgres gets a fresh database per promise in one cluster: making a cluster takes
@@ -51,6 +57,8 @@ promises!(
     users_do_not_see_each_other,
     a_server_that_died_leaves_its_conversations_marked,
     a_session_that_is_dropped_is_marked,
+    files_of_sound_are_listed_and_their_deletion_is_remembered,
+    a_file_of_an_overtaken_session_is_known_all_the_same,
 );
 
 fn any() -> Filter {
@@ -114,7 +122,7 @@ async fn what_was_said_is_read_again(config: Config) {
 }
 
 /// Puts these into the spool of a directory, as a server that was killed would have left them.
-fn leave_in_spool(config: &Config, entries: &[Entry]) {
+pub(super) fn leave_in_spool(config: &Config, entries: &[Entry]) {
     let mut bytes = Vec::new();
     for entry in entries {
         let payload = serde_json::to_vec(entry).unwrap();
@@ -125,7 +133,7 @@ fn leave_in_spool(config: &Config, entries: &[Entry]) {
     std::fs::write(config.dir.join("spool.v1"), bytes).unwrap();
 }
 
-fn entry(conversation: ConversationId, session: SessionId, revision: i64, change: Change) -> Entry {
+pub(super) fn entry(conversation: ConversationId, session: SessionId, revision: i64, change: Change) -> Entry {
     Entry { conversation: conversation.uuid(), session: session.uuid(), epoch: 1, revision, at_ms: 1_000, change }
 }
 

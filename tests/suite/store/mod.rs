@@ -7,6 +7,7 @@ mod overtaken;
 mod plans;
 mod shared;
 mod shared_faults;
+mod tracks;
 
 use std::time::Duration;
 

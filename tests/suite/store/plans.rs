@@ -67,7 +67,7 @@ fn every_index_says_whom_it_serves() {
         assert_eq!(names(postgres), names(sqlite), "both have the same");
         for migration in [postgres, sqlite] {
             let indexes = indexes(migration);
-            assert!(indexes.len() >= 2, "{indexes:?}");
+            assert!(!indexes.is_empty(), "{migration}");
             for (line, comment) in indexes {
                 // SQLite's keys are explained where Postgres' are.
                 let is_plain_key = migration == sqlite && line.contains("NOT NULL PRIMARY KEY");

@@ -46,6 +46,12 @@ impl Node {
         self.settings.push((name, value.to_owned()));
     }
 
+    /// The same with one more setting.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
     /// Starts it; it is not ready yet.
     pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "it runs already");
@@ -114,7 +120,7 @@ impl Node {
         self.dir.path().join("store")
     }
 
-    fn http(&self, path: &str) -> String {
+    pub(crate) fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
