@@ -52,6 +52,7 @@ impl Scene {
         node.set("FLOE_STT_ENGINE", "whisper");
         node.set("FLOE_STT_MODEL", bundled_model().to_str().unwrap());
         node.set("FLOE_AGENT_ENGINE", "offline");
+        node.set("FLOE_STORE_AUDIO", "true");
         node.set("FLOE_SERVER_KEYS", KEY);
         node.set("FLOE_SESSION_RESUME_WINDOW_S", "3");
         node.set("FLOE_JOBS_POLL_MS", "100");
@@ -282,6 +283,7 @@ async fn play(with_postgres: bool) {
     let export = scene.get("/users/anna/export").await;
     assert_eq!(export["conversations"].as_array().unwrap().len(), conversations.len());
     assert!(export.to_string().contains("qxanaryword77") && export.to_string().to_lowercase().contains(SPOKEN));
+    assert!(scene.sounds() > 0, "what was spoken is kept as sound, too");
     let backup = scene.back_up().await;
 
     // Somebody is in the middle of it.
@@ -299,6 +301,13 @@ async fn play(with_postgres: bool) {
     scene.bring_back(backup).await;
     scene.empty().await;
     scene.nowhere(&[WORD, SPOKEN]).await;
+    // Of a server that has been away, at its start; of one that has not, within 30 s.
+    let silent = async {
+        while scene.sounds() > 0 {
+            time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    time::timeout(PATIENCE, silent).await.expect("sound is erased");
     let audit = scene.get("/audit?limit=100").await.to_string();
     assert!(!audit.contains("qxanaryword77"), "not even what was searched for");
     assert_eq!(scene.places_of(KEY).await, Vec::<String>::new());
@@ -368,6 +377,11 @@ impl Scene {
         let holds = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| contains(&bytes, word));
         let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
         files(&self.node.store()).into_iter().filter(holds).map(name).collect()
+    }
+
+    /// Files of sound.
+    fn sounds(&self) -> usize {
+        files(&self.node.store()).iter().filter(|path| path.extension().is_some_and(|kind| kind == "opus")).count()
     }
 
     async fn back_up(&self) -> Backup {
