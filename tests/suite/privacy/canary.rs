@@ -283,6 +283,7 @@ async fn play(with_postgres: bool) {
     let export = scene.get("/users/anna/export").await;
     assert_eq!(export["conversations"].as_array().unwrap().len(), conversations.len());
     assert!(export.to_string().contains("qxanaryword77") && export.to_string().to_lowercase().contains(SPOKEN));
+    assert!(export.to_string().contains("1-user"), "with its sound");
     assert!(scene.sounds() > 0, "what was spoken is kept as sound, too");
     let backup = scene.back_up().await;
 
