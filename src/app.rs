@@ -22,8 +22,7 @@ use crate::{
     },
     models::{self, choose, speed},
     protocol::native::Offer,
-    reach::Reach,
-    replay,
+    reach, replay,
     session::{Engines, registry::Registry, returns::Returns},
     store::{
         self, Recorder, Running, Store,
@@ -167,7 +166,7 @@ async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, Keeping)>> {
     let (trail, writing) = Trail::start(store.clone());
     install_tls();
     let erased = erased::Log::at(config.store.dir.join(&config.privacy.erasures));
-    let reach = Reach::new(&config.reach).context("reach")?;
+    let reach = reach::Client::new(&config.reach).context("reach")?;
     let (deck, taping) = tape::Deck::start(&config.store, store.clone(), recorder.node()).context("store.audio")?;
     if config.store.audio {
         tracing::info!("conversations are kept as sound, too");

@@ -13,7 +13,7 @@ use crate::{
     ids::{ConversationId, SessionId},
     jobs::erased,
     protocol::{native::Offer, openai::Voices},
-    reach::Reach,
+    reach,
     session::{Engines, past, registry::Registry, returns::Returns},
     store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, audit, record::Opening, shared::Shared},
     tape::{Deck, Tape},
@@ -159,7 +159,7 @@ pub struct Kept {
     /// Where it is noted who was erased.
     pub erased: erased::Log,
     /// For checking addresses that events are sent to.
-    pub reach: Reach,
+    pub reach: reach::Client,
     /// For sound.
     pub deck: Deck,
 }
@@ -206,8 +206,8 @@ impl Kept {
         // What was told to be kept while the database was away may be there alone. It may also be away.
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
-        let consent = consent.or(conversation.consent);
         // It stays whose it was.
+        let consent = consent.or(conversation.consent);
         let Conversation { user, agent, language, .. } = conversation;
         let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))

@@ -75,7 +75,6 @@ impl Job for Erase {
             let Erased { before_ms } = payload.map_err(|_| Failure::Never("its payload is none".into()))?;
             let user = job.subject.clone();
             let conversations = means.forget(&job, Forget::User(&user, before_ms)).await?;
-            // What else is a user's (keys, logins, documents) is forgotten here, as it comes to be kept.
             means.store.scrub().await?;
             tracing::info!(tenant = job.tenant, conversations, "a user was erased");
             Ok(Effect::Erased { user })

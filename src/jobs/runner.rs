@@ -111,11 +111,9 @@ impl Gang {
             let mut wait = Duration::from_millis(self.config.poll_ms.max(10));
             if free > 0 && !stop.is_cancelled() {
                 match self.claim(free).await {
-                    Ok(claimed) => {
+                    Ok((claimed, again_in)) => {
                         is_away = false;
-                        if claimed.len() == free {
-                            wait = Duration::ZERO;
-                        }
+                        wait = again_in;
                         for job in claimed {
                             working.spawn(self.clone().work(job, end.clone()));
                         }
@@ -139,11 +137,23 @@ impl Gang {
         }
     }
 
-    async fn claim(&self, count: usize) -> Result<Vec<Claimed>, crate::store::Error> {
+    /// What can be begun now, and when to look again if that is nothing.
+    async fn claim(&self, count: usize) -> Result<(Vec<Claimed>, Duration), crate::store::Error> {
+        let poll = Duration::from_millis(self.config.poll_ms.max(10));
         if !self.store.is_ready() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), poll));
         }
-        self.store.claim_jobs(&self.kinds, &self.node, count, ms(self.config.lease_ms)).await
+        // Asked first without a lock: mostly nothing is due, and a claim holds up whoever writes.
+        let due_in = match self.store.next_due().await? {
+            None => return Ok((Vec::new(), poll)),
+            Some(due) => due.saturating_sub(crate::store::now_ms()),
+        };
+        if due_in > 0 {
+            return Ok((Vec::new(), poll.min(Duration::from_millis(due_in.unsigned_abs()))));
+        }
+        let claimed = self.store.claim_jobs(&self.kinds, &self.node, count, ms(self.config.lease_ms)).await?;
+        let again_in = if claimed.len() == count { Duration::ZERO } else { poll };
+        Ok((claimed, again_in))
     }
 
     /// One attempt, from the claim to the end of it.

@@ -25,6 +25,8 @@ pub struct Tending {
 pub fn start(means: Means, log: Log, recorder: Recorder) -> Tending {
     let mut task = JoinSet::new();
     task.spawn(async move {
+        // Whoever talks already comes first.
+        time::sleep(FIRST).await;
         loop {
             let again_in = match tend(&means, &log, &recorder).await {
                 Ok(()) => HOUR,
@@ -88,6 +90,7 @@ async fn erase_again(means: &Means, log: &Log, hour: i64) -> Result<(), Error> {
     Ok(())
 }
 
+const FIRST: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_secs(30);
 

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Failure, Job};
 use crate::{
     ids::HookId,
-    reach::{self, Reach},
+    reach,
     store::{
         Store,
         jobs::{Claimed, Effect, kind},
@@ -31,7 +31,7 @@ pub struct Deliver {
 
 struct Inner {
     store: Store,
-    reach: Reach,
+    reach: reach::Client,
 }
 
 /// What such a job says.
@@ -43,7 +43,7 @@ struct Payload {
 
 impl Deliver {
     /// To the webhooks of this store.
-    pub fn new(store: Store, reach: Reach) -> Self {
+    pub fn new(store: Store, reach: reach::Client) -> Self {
         Self { inner: Arc::new(Inner { store, reach }) }
     }
 }

@@ -87,7 +87,7 @@ pub struct Answer {
 
 /// The client. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Reach {
+pub struct Client {
     /// For everybody: checks what names resolve to.
     guarded: reqwest::Client,
     /// For the hosts that are allowed by name.
@@ -96,7 +96,7 @@ pub struct Reach {
     config: Arc<Config>,
 }
 
-impl Reach {
+impl Client {
     /// A client that asks the system for addresses. Needs rustls' crypto provider to be installed.
     pub fn new(config: &Config) -> Result<Self, Error> {
         Self::with_names(config, Arc::new(System))

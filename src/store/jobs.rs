@@ -130,7 +130,7 @@ pub enum Effect {
     },
     /// A webhook whose server wants nothing any more.
     HookGone(Uuid),
-    /// Nothing of a user is left.
+    /// No conversation of a user is left; keys and logins go now.
     Erased {
         /// Who.
         user: String,
@@ -269,6 +269,9 @@ impl Store {
                         sqlx::query(webhooks::GONE).bind(&job.tenant).bind(hook).bind(now).execute(&mut *tx).await?;
                     }
                     Effect::Erased { user } => {
+                        for theirs in THEIRS {
+                            sqlx::query(theirs).bind(&job.tenant).bind(user).execute(&mut *tx).await?;
+                        }
                         sqlx::query(ERASED).bind(&job.tenant).bind(user).bind(now).execute(&mut *tx).await?;
                     }
                 }
@@ -311,7 +314,7 @@ impl Store {
         })
     }
 
-    /// When the next job of these kinds may be due, if any waits.
+    /// When the next job may be due, if any waits.
     pub async fn next_due(&self) -> Result<Option<i64>, Error> {
         let timeout = std::time::Duration::from_millis(self.config.statement_timeout_ms);
         let asking = async { either!(Db, &self.db, pool => sqlx::query_scalar(NEXT_DUE).fetch_one(pool).await) };
@@ -468,6 +471,12 @@ const CLEAR: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
 
 const PUT_SUMMARY: &str = "UPDATE conversations SET title = COALESCE($3, title), summary = $4, summary_by = $5 \
      WHERE tenant_id = $1 AND id = $2 AND state <> 'live'";
+
+/// What else is a user's: goes when the conversations have gone.
+const THEIRS: [&str; 2] = [
+    "DELETE FROM logins WHERE tenant_id = $1 AND user_id = $2",
+    "DELETE FROM api_keys WHERE tenant_id = $1 AND user_id = $2",
+];
 
 const ERASED: &str = "UPDATE erasures SET finished_at_ms = $3 WHERE tenant_id = $1 AND user_id = $2";
 

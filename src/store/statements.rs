@@ -211,8 +211,6 @@ pub const USAGE_OF_USER: &str = usage!(" AND user_id = $4");
 /// Deletes a conversation, `$2` its id.
 pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
 
-/// The same if it is the user's, `$3`.
-pub const DELETE_OF_USER: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
 /// A conversation's files of sound.
 pub const TRACKS: &str = "SELECT part, track, node, offset_ms, started_at_ms, length_ms, bytes, complete \
      FROM recordings WHERE conversation_id = $1 ORDER BY part, track DESC";

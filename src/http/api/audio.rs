@@ -123,6 +123,15 @@ async fn tracks(kept: &Kept, who: &Principal, conversation: ConversationId) -> R
     Ok(kept.store.tracks(conversation).await?)
 }
 
+/// The files of a conversation, for whoever may see it.
+pub(super) async fn of(kept: &Kept, conversation: ConversationId) -> Result<Vec<TrackView>, crate::store::Error> {
+    let mut views = Vec::new();
+    for track in kept.store.tracks(conversation).await? {
+        views.push(view(kept, conversation, track).await);
+    }
+    Ok(views)
+}
+
 async fn view(kept: &Kept, conversation: ConversationId, track: Track) -> TrackView {
     let Track { row, part, started_at_ms, node: _ } = track;
     let TrackRow { track, offset_ms, mut length_ms, mut bytes, complete } = row;

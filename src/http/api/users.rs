@@ -17,16 +17,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App, Problem,
+    App, Kept, Problem,
     asked::{bad_cursor, limit, parameters},
+    audio::{self, TrackView},
     kept,
     who::{Asking, Asks as _},
     wire::{ConversationView, List, rfc3339},
 };
 use crate::{
+    auth::{NAME_BYTES_MAX, Principal, Role},
     http::openapi::{Guarded, Stored},
     ids::ConversationId,
-    store::{self, Erasure, Store, now_ms},
+    store::{self, Erasure, now_ms},
 };
 
 /// Everything of a user.
@@ -37,7 +39,16 @@ pub(super) struct ExportView {
     user: String,
     exported_at: String,
     /// Oldest first, with everything in them.
-    conversations: Vec<ConversationView>,
+    conversations: Vec<Exported>,
+}
+
+/// A conversation with everything in it, and the files of its sound, which are asked for one by one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExportedConversation)]
+struct Exported {
+    #[serde(flatten)]
+    conversation: ConversationView,
+    audio: Vec<TrackView>,
 }
 
 /// `GET /users/{user}/export`: sent as it is read, one conversation after the other.
@@ -50,19 +61,18 @@ pub(super) async fn export(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    who.admin()?;
-    let user = user(path)?;
-    let store = kept(&app)?.store.clone();
+    let user = user(&who, path)?;
+    let kept = kept(&app)?.clone();
     who.note(&app, "export_user", &user)?;
     // The first part is read before anything is promised: if the database is away, that is said by the status.
-    let first = store.conversations_of(&who.tenant, &user, None).await?;
+    let first = kept.store.conversations_of(&who.tenant, &user, None).await?;
     let head = format!(
         "{{\"object\":\"user_export\",\"user\":{},\"exported_at\":\"{}\",\"conversations\":[",
         serde_json::Value::from(user.as_str()),
         rfc3339(now_ms())
     );
     let reading =
-        Reading { store, tenant: who.tenant.clone(), user: user.into(), queue: first.into(), last: None, told: 0 };
+        Reading { kept, tenant: who.tenant.clone(), user: user.into(), queue: first.into(), last: None, told: 0 };
     let body = stream::try_unfold((Some(head), Some(reading)), |(head, reading)| async move {
         let Some(reading) = reading else { return Ok::<_, store::Error>(None) };
         if let Some(head) = head {
@@ -81,7 +91,7 @@ pub(super) async fn export(
 
 /// An export on its way: holds one conversation at a time.
 struct Reading {
-    store: Store,
+    kept: Kept,
     tenant: String,
     user: Arc<str>,
     queue: std::collections::VecDeque<store::Conversation>,
@@ -92,12 +102,14 @@ struct Reading {
 impl Reading {
     async fn next(mut self) -> Result<(Bytes, Option<Self>), store::Error> {
         if self.queue.is_empty() && self.told > 0 {
-            self.queue = self.store.conversations_of(&self.tenant, &self.user, self.last).await?.into();
+            self.queue = self.kept.store.conversations_of(&self.tenant, &self.user, self.last).await?.into();
         }
         let Some(conversation) = self.queue.pop_front() else { return Ok((Bytes::from_static(b"]}"), None)) };
         let id = conversation.id;
-        let (items, receipts) = (self.store.timeline(id).await?, self.store.receipts(id).await?);
-        let view = ConversationView::whole(conversation, items, receipts);
+        let store = &self.kept.store;
+        let (items, receipts) = (store.timeline(id).await?, store.receipts(id).await?);
+        let conversation = ConversationView::whole(conversation, items, receipts);
+        let view = Exported { conversation, audio: audio::of(&self.kept, id).await? };
         let comma = if self.told > 0 { "," } else { "" };
         let piece = format!("{comma}{}", serde_json::to_string(&view).unwrap_or_else(|_| "null".to_owned()));
         self.told += 1;
@@ -126,8 +138,7 @@ pub(super) async fn erase(
     who: Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    who.admin()?;
-    let user = user(path)?;
+    let user = user(&who, path)?;
     let kept = kept(&app)?;
     who.note(&app, "erase_user", &user)?;
     let erasure = Erasure { tenant: who.tenant.clone(), user, before_ms: now_ms() };
@@ -190,10 +201,10 @@ pub(super) async fn audit(
     Ok(Json(List { object: "list", data, has_more, next }).into_response())
 }
 
-/// A user's id: any text that could be one.
-fn user(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let known = path.ok().map(|Path(user)| user).filter(|user| user.len() <= USER_BYTES_MAX && !user.contains('\0'));
+/// A user's id: for an admin any text that could be one, for others their own.
+fn user(who: &Principal, path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let is_theirs = |user: &String| who.role == Role::Admin || who.user.as_ref() == Some(user);
+    let could_be = |user: &String| user.len() <= NAME_BYTES_MAX && !user.contains('\0');
+    let known = path.ok().map(|Path(user)| user).filter(could_be).filter(is_theirs);
     known.ok_or_else(|| Problem::not_found("There is no user of this id."))
 }
-
-const USER_BYTES_MAX: usize = 255;

@@ -22,7 +22,7 @@ async fn server(dir: &tempfile::TempDir) -> Server {
 }
 
 /// Types some words, waits for each reply, says goodbye; gives everything the server said.
-async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
+pub(super) async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
     let (mut client, _) = Client::begin(server, hello()).await;
     for text in words {
         client.ask(text).await;
@@ -47,7 +47,7 @@ async fn text(server: &Server, path: &str) -> (String, String) {
 }
 
 /// Waits until the conversation has been written to its end.
-async fn ended(server: &Server, id: &str) -> Value {
+pub(super) async fn ended(server: &Server, id: &str) -> Value {
     let waiting = async {
         loop {
             let conversation = get(server, &format!("/api/v1/conversations/{id}")).await;

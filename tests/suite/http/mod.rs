@@ -1,6 +1,7 @@
 //! The edges over real sockets: who is let in, health, numbers, the page, and stopping.
 
 mod admission;
+mod after;
 mod audio;
 mod conversations;
 mod going_on;

@@ -3,6 +3,7 @@
 mod queue;
 #[cfg(feature = "whisper")]
 mod thousand;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use floe::{
     ids::{ConversationId, SessionId},
     jobs::{self, Failure, Job, runner},
     store::{
-        Config, Recorder, Running, Scribe, Store,
+        Config, Recorder, Running, Scope, Scribe, Store,
         jobs::{Claimed, Effect, JobFilter, NewJob},
         record::{Change, Closing, ItemRow, Opening},
     },

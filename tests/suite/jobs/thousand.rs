@@ -192,7 +192,7 @@ async fn a_server_with_a_file_is_killed_and_everything_is_done_once() {
     let node = Node::new(None, None);
     std::fs::create_dir_all(node.store()).unwrap();
     let config = Config { dir: node.store(), ..Config::default() };
-    servers_killed(config, vec![node], 12).await;
+    servers_killed(config, vec![node], 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,5 +200,5 @@ async fn two_servers_with_postgres_are_killed_and_everything_is_done_once() {
     let (cluster, dir) = (Cluster::start().await, tempfile::tempdir().unwrap());
     let config = cluster.database("thousand", dir.path()).await;
     let nodes = (0..2).map(|_| Node::new(Some(cluster.url("thousand")), None)).collect();
-    servers_killed(config, nodes, 12).await;
+    servers_killed(config, nodes, 16).await;
 }

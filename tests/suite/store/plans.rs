@@ -148,6 +148,11 @@ fn asked(is_postgres: bool, some: Uuid) -> Vec<Asked> {
         plan(statements::ONE.into(), one(), of("conversations_pkey|conversations_by_tenant", "PRIMARY KEY")),
         plan(newest, search(pieces), "items_by_tenant"),
         plan(all.into(), search(vec![words]), of("items_by_words", "VIRTUAL TABLE INDEX")),
+        plan(
+            statements::OF_USER.into(),
+            vec![Bound::Text("default"), Bound::Text("anna"), Bound::Id(Uuid::nil()), Bound::Number(50)],
+            "conversations_by_user",
+        ),
         plan(statements::MARK_LOST.into(), vec![Bound::Text("nobody"), Bound::Number(0)], "conversations_live"),
     ]
 }

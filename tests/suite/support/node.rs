@@ -124,6 +124,11 @@ impl Node {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Everything it has ever logged.
+    pub(crate) fn whole_log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.dir.path().join("log")).unwrap_or_default()).into_owned()
+    }
+
     fn log(&self) -> String {
         tail(&self.dir.path().join("log"))
     }
