@@ -1,6 +1,13 @@
 # syntax=docker/dockerfile:1.7
 # Floe with its bundled model and espeak-ng. docs/operations.md says what was tried of this without a Docker daemon.
 
+FROM node:22-bookworm-slim AS page
+WORKDIR /src
+COPY web-client/package.json web-client/package-lock.json web-client/.npmrc ./
+RUN npm ci --loglevel=error
+COPY web-client ./
+RUN npm run --silent build
+
 FROM rust:1.95-bookworm AS build
 # whisper.cpp and libopus are built from source.
 # hadolint ignore=DL3008
@@ -9,14 +16,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY .cargo .cargo
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY benches benches
 COPY examples examples
 COPY migrations migrations
 COPY models/manifest.toml models/manifest.toml
 COPY src src
 COPY tests/suite tests/suite
-COPY web-client web-client
+COPY --from=page /src/dist web-client/dist
 COPY deploy/licences.sh deploy/licences.sh
 # Crates and their objects stay in the builder's caches: a change of Floe compiles Floe.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

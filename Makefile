@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-bare test-deploy test-web test-compat test-oidc test-api lint fmt deny bench bench-store model model-eval model-test setup setup-test clean
+.PHONY: help run web test test-rust test-bare test-deploy test-web test-compat test-oidc test-api lint fmt deny bench bench-store model model-eval model-test setup setup-test clean
 
 CARGO ?= cargo
 APT_BUILD := build-essential cmake pkg-config
@@ -13,6 +13,11 @@ APT_RUN := espeak-ng
 COMMANDS := cc c++ cmake espeak-ng
 # The version that tests load.
 ONNXRUNTIME := 1.23.2
+
+# What the page and the widget are built into: the binary takes it in.
+PAGE := web-client/dist/index.html
+PAGE_SOURCES := $(shell find web-client/src web-client/public web-client/index.html web-client/embed.html web-client/build.mjs web-client/tsconfig*.json web-client/package.json)
+PAGE_MODULES := web-client/node_modules/.package-lock.json
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,19 +34,36 @@ run: setup ## Build and serve on http://localhost:8080; FLOE_MODEL=base.en make 
 test: lint test-rust test-bare test-web test-compat test-oidc test-api deny ## Everything CI runs
 	@echo "make test: all parts passed"
 
+web: $(PAGE) ## The page and the widget, into web-client/dist
+
+$(PAGE): $(PAGE_SOURCES) $(PAGE_MODULES)
+	@echo "building the page"
+	@npm run --silent --prefix web-client build
+
+$(PAGE_MODULES): web-client/package-lock.json
+	@{ command -v node && command -v npm; } >/dev/null || $(MAKE) --no-print-directory apt PACKAGES="nodejs npm"
+	@echo "installing what the page is built with"
+	@npm ci --loglevel=error --prefix web-client >/dev/null
+	@touch $@
+
 test-rust: setup setup-test ## The hermetic suite: real model, real Opus, real sockets
 	$(CARGO) nextest run --lib --bins --test suite
 	$(CARGO) test --doc --quiet
 
-test-bare: setup-test ## The same without C++: no whisper.cpp
+test-bare: $(PAGE) setup-test ## The same without C++: no whisper.cpp
 	$(CARGO) nextest run --no-default-features --lib --test suite
 
 test-deploy: setup setup-test ## Of these, the ones with Caddy in front; CADDY=/path/to/caddy tries another version
 	$(CARGO) nextest run --test suite deploy
 
-test-web: ## The page's own tests
-	@command -v node >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=nodejs
-	node --test web-client/test/*.test.js
+test-web: setup ## The widget: types, size, units, and in Chromium with a microphone, talking with a running Floe
+	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=chromium
+	@npm run --silent --prefix web-client check
+	@npm run --silent --prefix web-client size
+	@npm run --silent --prefix web-client test
+	@$(CARGO) build --quiet --bin floe
+	@TEST_FLOE=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/floe \
+	    npm run --silent --prefix web-client test:browser
 
 COMPAT := target/compat
 
@@ -147,7 +169,7 @@ $(MODEL_WORK)/venv/ready: models/training/requirements.txt models/training/requi
 	    --wildcards '*/whisper/assets/*' '*/LICENSE'
 	@touch $@
 
-setup: ## Install what building and running need
+setup: $(PAGE) ## Install what building and running need
 	@for command in $(COMMANDS); do \
 	    command -v $$command >/dev/null || { $(MAKE) --no-print-directory apt PACKAGES="$(APT_BUILD) $(APT_RUN)"; break; }; \
 	done

@@ -18,15 +18,24 @@ use crate::{
         limits::Limits,
         server, tls,
     },
+    jobs::{
+        erased,
+        forgetting::{self, Means},
+        runner,
+        summary::Summarise,
+        tending,
+        webhook::Deliver,
+    },
     models::{self, choose, speed},
     protocol::native::Offer,
-    replay,
+    reach, replay,
     session::{Engines, registry::Registry, returns::Returns},
     store::{
         self, Recorder, Running, Store,
+        audit::{Trail, Writing},
         shared::{self, Load, Shared},
     },
-    stt, telemetry, tts, vad,
+    stt, tape, telemetry, tts, vad,
 };
 
 /// Loads every engine. Takes as long as the speech model takes to load; blocks.
@@ -192,6 +201,12 @@ pub async fn keys(config: &Config, command: auth::command::Command) -> anyhow::R
 /// What the recorder gets to write its last records: a write and a disk that both time out, and a little.
 const RECORDER_GRACE: Duration = Duration::from_secs(10);
 
+/// What the audit trail gets to write its last entries.
+const AUDIT_GRACE: Duration = Duration::from_secs(5);
+
+/// What sound gets to reach the disk.
+const TAPING_GRACE: Duration = Duration::from_secs(3);
+
 /// What the keeper gets to give leases back.
 const SHARING_GRACE: Duration = Duration::from_secs(3);
 
@@ -204,15 +219,51 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// Opens the store and starts its recorder.
-async fn keep(config: &store::Config) -> anyhow::Result<Option<(Kept, Running)>> {
-    let Some(store) = Store::open(config).await.context("the store")? else {
+/// `floe jobs …`.
+pub async fn jobs(config: &Config, command: crate::jobs::command::Command) -> anyhow::Result<std::process::ExitCode> {
+    let Some(store) = Store::open(&config.store).await.context("the store")? else {
+        bail!("store.engine is none: nothing is kept, and there are no jobs");
+    };
+    Ok(crate::jobs::command::run(&store, command, &mut std::io::stdout()).await?)
+}
+
+/// What was started to keep conversations.
+type Keeping = (Running, Writing, tape::Running);
+
+/// Opens the store and starts its recorder, its audit trail, and what keeps sound.
+async fn keep(config: &Config) -> anyhow::Result<Option<(Kept, Keeping)>> {
+    let Some(store) = Store::open(&config.store).await.context("the store")? else {
         tracing::warn!("store.engine is none: conversations are not kept, and no turn is durable");
         return Ok(None);
     };
     let (recorder, running) = Recorder::start(store.clone()).await.context("the store")?;
     tracing::info!(engine = store.engine(), "conversations are kept");
-    Ok(Some((Kept { store, recorder }, running)))
+    let (trail, writing) = Trail::start(store.clone());
+    install_tls();
+    let erased = erased::Log::at(config.store.dir.join(&config.privacy.erasures));
+    let reach = reach::Client::new(&config.reach).context("reach")?;
+    let (deck, taping) = tape::Deck::start(&config.store, store.clone(), recorder.node()).context("store.audio")?;
+    if config.store.audio {
+        tracing::info!("conversations are kept as sound, too");
+    }
+    Ok(Some((Kept { store, recorder, trail, erased, reach, deck }, (running, writing, taping))))
+}
+
+/// Begins to do what goes on after a call.
+fn work(config: &Config, app: &App, kept: &Kept) -> (runner::Running, tending::Tending) {
+    let store = kept.store.clone();
+    let model = config.agent.model_name().map(|name| (Arc::clone(&app.engines.agent), name));
+    let means = Means {
+        store: store.clone(),
+        shared: app.shared.clone(),
+        privacy: Arc::new(config.privacy.clone()),
+        config: Arc::new(config.jobs.clone()),
+    };
+    let mut list = forgetting::jobs(&means);
+    list.push(Arc::new(Summarise::new(store.clone(), model, config.jobs.summaries)));
+    list.push(Arc::new(Deliver::new(store.clone(), kept.reach.clone())));
+    let working = runner::start(&store, kept.recorder.node(), &config.jobs, list);
+    (working, tending::start(means, kept.erased.clone(), kept.recorder.clone()))
 }
 
 /// Begins to share with other nodes what they share; alone, with a memory of our own.
@@ -251,7 +302,7 @@ impl tts::phrases::Phrases for SharedPhrases {
 /// is written.
 pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics::start();
-    let (kept, recording) = keep(&config.store).await?.unzip();
+    let (kept, recording) = keep(config).await?.unzip();
     app.kept.clone_from(&kept);
     let (shared, sharing) = share(config, &mut app)?;
     let _keeping = open(config, &mut app, listener.local_addr()?.ip()).await?;
@@ -260,6 +311,7 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
         header_timeout: Duration::from_millis(config.server.header_timeout_ms),
     };
     let tls = tls::acceptor(&config.server).context("TLS")?;
+    let (working, _tending) = kept.as_ref().map(|kept| work(config, &app, kept)).unzip();
     let (registry, jobs, grace) = (app.registry.clone(), app.jobs.clone(), app.drain_grace);
     let router = http::router(app);
     let accepting = CancellationToken::new();
@@ -273,10 +325,16 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
             let leave = async {
                 registry.announce();
                 time::sleep(Duration::from_millis(config.server.drain_notice_ms)).await;
-                tokio::join!(registry.drain(grace), jobs.drain(grace))
+                let working = async {
+                    match working {
+                        Some(working) => working.stop(grace).await,
+                        None => true,
+                    }
+                };
+                tokio::join!(registry.drain(grace), jobs.drain(grace), working)
             };
             let drained = tokio::select! {
-                (sessions, jobs) = leave => sessions && jobs,
+                (sessions, jobs, _the_rest_was_given_back) = leave => sessions && jobs,
                 () = &mut serving => false,
             };
             if !drained {
@@ -290,10 +348,16 @@ pub async fn run(listener: TcpListener, config: &Config, mut app: App, stop: Can
     if !sharing.stop(SHARING_GRACE).await && shared.is_shared() {
         tracing::warn!("leases were not given back; they run out by themselves");
     }
-    if let Some(recording) = recording
-        && !recording.stop(RECORDER_GRACE).await
-    {
-        tracing::error!("the recorder did not finish in time; the last records may be lost");
+    if let Some((recording, auditing, taping)) = recording {
+        if !taping.stop(TAPING_GRACE).await {
+            tracing::warn!("sound was not written in time; what is missing is the end of it");
+        }
+        if !recording.stop(RECORDER_GRACE).await {
+            tracing::error!("the recorder did not finish in time; the last records may be lost");
+        }
+        if !auditing.stop(AUDIT_GRACE).await {
+            tracing::error!("the audit trail was not written to its end");
+        }
     }
     if let Some(kept) = kept {
         kept.store.close().await;

@@ -38,6 +38,12 @@ pub struct Config {
     pub store: crate::store::Config,
     /// What several servers share.
     pub redis: crate::store::shared::Config,
+    /// Background work.
+    pub jobs: crate::jobs::Config,
+    /// What may be reached that others have named.
+    pub reach: crate::reach::Config,
+    /// How long things are kept.
+    pub privacy: crate::jobs::Privacy,
     /// Logs.
     pub telemetry: crate::telemetry::Config,
 }

@@ -77,6 +77,16 @@ unique!(
     LoginId,
     "login_"
 );
+unique!(
+    /// One job.
+    JobId,
+    "job_"
+);
+unique!(
+    /// One webhook.
+    HookId,
+    "hook_"
+);
 
 /// Ids inside a session are counters from 1, given out by the conversation: the same facts always give the same ids.
 /// Items and calls that a client brings along are named by its codec, from the other half of the range.

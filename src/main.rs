@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use floe::{app, auth, config, doctor, models, replay, shutdown, telemetry};
+use floe::{app, auth, config, doctor, jobs, models, replay, shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 /// A voice server: clients stream speech, hear an answer while it is still being written, and may talk over it.
@@ -48,6 +48,9 @@ enum Command {
     /// "Authorization: Bearer KEY".
     #[command(subcommand)]
     Keys(auth::command::Command),
+    /// Shows background jobs (summaries, webhooks, erasures), and tries them again.
+    #[command(subcommand)]
+    Jobs(jobs::command::Command),
     /// Makes the tables of the database what this version needs. `floe serve` does the same when it starts.
     Migrate,
     /// Says what every setting is, and where it comes from.
@@ -109,6 +112,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry::start(&telemetry)?;
             let done = runtime.block_on(app::keys(&loaded.config, command))?;
             Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Jobs(command) => {
+            let telemetry = telemetry::Config { log: "warn".into(), ..loaded.config.telemetry.clone() };
+            telemetry::start(&telemetry)?;
+            runtime.block_on(app::jobs(&loaded.config, command))
         }
         Command::Migrate => {
             telemetry::start(&loaded.config.telemetry)?;

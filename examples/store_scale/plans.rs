@@ -72,6 +72,12 @@ pub(crate) async fn plans(
             all += &plan(raw, &name("the newest"), statements::SEARCH_NEWEST_POSTGRES, bound, true).await?;
             let bound = with(start(), &[&query.tsquery()]);
             all += &plan(raw, &name("all"), statements::SEARCH_ALL_POSTGRES, bound, true).await?;
+            if let Some(whole) = query.whole_tsquery() {
+                let bound = vec![text(whose), Bound::Number(i64::MAX), Bound::Text(whole.clone())];
+                all += &plan(raw, &name("is it rare?"), statements::IS_RARE_POSTGRES, bound, true).await?;
+                let bound = with(start(), &[&query.tsquery(), &whole]);
+                all += &plan(raw, &name("few"), statements::SEARCH_FEW_POSTGRES, bound, true).await?;
+            }
         } else {
             let pieces = query.pieces();
             let bound = with(start(), &pieces.iter().map(String::as_str).collect::<Vec<_>>());

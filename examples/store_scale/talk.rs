@@ -168,7 +168,13 @@ impl Iterator for Talks {
         Some(Talk {
             id: ConversationId::of_uuid(uuid),
             session: SessionId::of_uuid(uuid),
-            opening: Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into() },
+            opening: Opening {
+                tenant: tenant.into(),
+                user: None,
+                agent: agent.into(),
+                language: "en".into(),
+                consent: None,
+            },
             began_ms,
             changes,
         })

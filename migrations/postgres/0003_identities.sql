@@ -1,7 +1,7 @@
 -- Who may come in. The same tables as migrations/sqlite; times are milliseconds since 1970 (UTC). Changes only ever add.
 
 -- Serves the list and the usage figures of one user, newest first, by time range; also finding a user's conversations for a
--- search in them.
+-- search in them, for export and for erasure.
 CREATE INDEX conversations_by_user ON conversations (tenant_id, user_id, id);
 
 -- API keys. Of a key only its keyed digest is here: nobody can make a key of what this table holds, not even by trying,

@@ -1,7 +1,7 @@
 -- Who may come in. The same tables as migrations/postgres, where every column is explained. Changes only ever add.
 
 -- Serves the list and the usage figures of one user, newest first, by time range; also finding a user's conversations for a
--- search in them.
+-- search in them, for export and for erasure.
 CREATE INDEX conversations_by_user ON conversations (tenant_id, user_id, id);
 
 CREATE TABLE api_keys (

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::engine::{Error, ErrorKind};
 
 mod chunk;
+pub mod extract;
 pub mod offline;
 pub mod openai;
 mod prompt;
@@ -64,6 +65,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What a text that this engine has made is said to be made by: the model's name. None for the engine that has no model.
+    pub fn model_name(&self) -> Option<String> {
+        match self.resolved_engine() {
+            EngineName::Auto | EngineName::Offline => None,
+            EngineName::Openai => Some(self.openai.model.clone()),
+            EngineName::Scripted => Some("scripted".to_owned()),
+        }
+    }
+
     /// The engine that `auto` stands for here; never [`EngineName::Auto`].
     pub fn resolved_engine(&self) -> EngineName {
         match self.engine {

@@ -26,6 +26,7 @@ pub use error::Error;
 pub use g711::Law;
 pub use ingress::{Ingress, Progress};
 pub use live::Wake;
+pub use opus::Encoder as FileEncoder;
 pub use playout::Playout;
 
 /// The rate at which Floe listens: every frame, position and model works at 16 kHz mono.

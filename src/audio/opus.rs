@@ -119,6 +119,13 @@ impl Decoder {
     }
 }
 
+/// What packets are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Network,
+    File,
+}
+
 /// An encoder for speech: VOIP mode (the only one that carries loss recovery), 28 kbit/s up to 16 kHz and 32 kbit/s above.
 #[derive(Debug)]
 pub struct Encoder {
@@ -131,19 +138,38 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder of frames of `frame_ms` (10 to 120) at 8, 12, 16, 24 or 48 kHz.
     pub fn new(rate_hz: u32, frame_ms: u32) -> Result<Self, Error> {
+        Self::made_for(Use::Network, rate_hz, frame_ms)
+    }
+
+    /// The same for a file, of which no packet is lost: nothing is spent on recovery (24 kbit/s).
+    pub fn for_file(rate_hz: u32, frame_ms: u32) -> Result<Self, Error> {
+        Self::made_for(Use::File, rate_hz, frame_ms)
+    }
+
+    fn made_for(used: Use, rate_hz: u32, frame_ms: u32) -> Result<Self, Error> {
         super::Format { codec: super::Codec::Opus, rate_hz, frame_ms }.check_output()?;
         let mut inner = ::opus::Encoder::new(rate_hz, Channels::Mono, Application::Voip).map_err(Error::broken)?;
         // 24 kbit/s would do at 16 kHz, but then libopus finds no room for the recovery data.
-        let bitrate = if rate_hz > 16_000 { 32_000 } else { 28_000 };
+        let bitrate = match used {
+            Use::File => 24_000,
+            Use::Network if rate_hz > 16_000 => 32_000,
+            Use::Network => 28_000,
+        };
         let set_up = |encoder: &mut ::opus::Encoder| -> ::opus::Result<i32> {
             encoder.set_bitrate(Bitrate::Bits(bitrate))?;
             // Half of the default's work for speech that nobody can tell apart at these rates.
             encoder.set_complexity(5)?;
             // Nor above 12 kHz, where a voice has nothing.
             encoder.set_max_bandwidth(Bandwidth::Superwideband)?;
-            // Without an expected loss libopus leaves the recovery data out.
-            encoder.set_inband_fec(true)?;
-            encoder.set_packet_loss_perc(5)?;
+            match used {
+                Use::Network => {
+                    // Without an expected loss libopus leaves the recovery data out.
+                    encoder.set_inband_fec(true)?;
+                    encoder.set_packet_loss_perc(5)?;
+                }
+                // Not discontinuous: after a pause libopus' decoders bring a voice back over a third of a second.
+                Use::File => {}
+            }
             encoder.get_lookahead()
         };
         let lookahead = set_up(&mut inner).map_err(Error::broken)?;

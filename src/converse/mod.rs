@@ -165,6 +165,8 @@ pub fn converse(
         expected: None,
         pass,
         scribe,
+        // What was uploaded is its caller's already.
+        tape: None,
     };
     let socket = Attachment { receiver: Box::pin(microphone.heard()), sender: Box::pin(PollSender::new(sender)) };
     let hung_up = CancellationToken::new();

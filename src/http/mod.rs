@@ -14,9 +14,12 @@ use crate::{
     auth::Principal,
     conversation::Settings,
     ids::{ConversationId, SessionId},
+    jobs::erased,
     protocol::{native::Offer, openai::Voices},
+    reach,
     session::{Engines, past, registry::Registry, returns::Returns},
-    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, record::Opening, shared::Shared},
+    store::{self, Claim, Conversation, Recorder, Scope, Scribe, Store, audit, record::Opening, shared::Shared},
+    tape::{Deck, Tape},
 };
 
 pub mod auth;
@@ -153,12 +156,35 @@ pub struct Kept {
     pub store: Store,
     /// For writing.
     pub recorder: Recorder,
+    /// For noting who reads what.
+    pub trail: audit::Trail,
+    /// Where it is noted who was erased.
+    pub erased: erased::Log,
+    /// For checking addresses that events are sent to.
+    pub reach: reach::Client,
+    /// For sound.
+    pub deck: Deck,
+}
+
+impl App {
+    /// A tape for what this scribe writes down, if sound is kept.
+    fn tape(&self, scribe: Option<&Scribe>) -> Option<Tape> {
+        let (kept, scribe) = (self.kept.as_ref()?, scribe?);
+        kept.deck.tape(scribe.conversation(), scribe.epoch())
+    }
 }
 
 impl Kept {
     /// Begins to write down the conversation of a new session, for whoever holds it.
-    fn begin(&self, who: &Principal, session: SessionId, agent: String, language: String) -> Scribe {
-        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language };
+    fn begin(
+        &self,
+        who: &Principal,
+        session: SessionId,
+        agent: String,
+        language: String,
+        consent: Option<bool>,
+    ) -> Scribe {
+        let opening = Opening { tenant: who.tenant.clone(), user: who.user.clone(), agent, language, consent };
         self.recorder.begin(session, opening)
     }
 
@@ -169,6 +195,7 @@ impl Kept {
         shared: &Shared,
         scope: Scope<'_>,
         id: ConversationId,
+        consent: Option<bool>,
     ) -> Result<Option<(Claim, past::Kept)>, store::Error> {
         if self.recorder.spooled() > 0 {
             // Perhaps words of this very conversation: whoever goes on now would not know of them.
@@ -182,8 +209,9 @@ impl Kept {
         let left = shared.snapshot(session).await.ok().flatten().filter(|left| left.conversation == id);
         let kept = past::Kept::read(&conversation, items, &receipts, left);
         // It stays whose it was.
+        let consent = consent.or(conversation.consent);
         let Conversation { user, agent, language, .. } = conversation;
-        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language };
+        let opening = Opening { tenant: scope.tenant.to_owned(), user, agent, language, consent };
         Ok(Some((Claim { session, epoch, conversation: id, opening }, kept)))
     }
 }

@@ -35,6 +35,9 @@ use crate::protocol::openai::ErrorBody;
         (name = "native", description = "For clients of `/v1/stream`"),
         (name = "keys", description = "API keys, for admins. Errors are problem+json (RFC 9457)"),
         (name = "conversations", description = "What was said. Errors are problem+json (RFC 9457)"),
+        (name = "jobs", description = "Work that goes on after a conversation"),
+        (name = "webhooks", description = "Events, sent to others. docs/webhooks.md"),
+        (name = "privacy", description = "Export, erasure, and who read what"),
         (name = "openai", description = "For programs written against OpenAI's API"),
     ),
 )]
@@ -146,6 +149,18 @@ impl IntoResponses for Stored {
             (StatusCode::NOT_FOUND, "There is none, or nothing is kept (`not_kept`)"),
             (StatusCode::SERVICE_UNAVAILABLE, "The database does not answer; `Retry-After` says when to come again"),
         ])
+    }
+}
+
+/// What a range of a file may come to besides.
+pub(super) struct Ranged;
+
+impl IntoResponses for Ranged {
+    fn responses() -> Responses {
+        problems(&[(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The file has no such bytes; `Content-Range` says how many it has",
+        )])
     }
 }
 

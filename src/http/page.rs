@@ -1,41 +1,51 @@
-//! The page at `/`, embedded in the binary.
+//! The page at `/`, the widget and its sound worklets: what `web-client/` is built into, embedded in the binary.
 
 use axum::{
     extract::Path,
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 
-/// The files of the page. A debug build reads them from disk, so that an edit needs no build.
+/// The built files. A debug build reads them from disk, so that an edit needs no compiler. A checkout without Node has none,
+/// and compiles all the same.
 #[derive(RustEmbed)]
-#[folder = "web-client/"]
+#[folder = "web-client/dist/"]
+#[allow_missing = true]
 #[include = "*.html"]
 #[include = "*.css"]
 #[include = "*.js"]
 #[include = "*.svg"]
-#[exclude = "test/*"]
-#[exclude = "node_modules/*"]
 struct Files;
 
-/// Nothing but our own files, our own socket, and the microphone.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+/// Nothing but our own files, our own socket and text: no inline script or style, no string that becomes markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What a page of ours may ask the browser for.
+const PERMISSIONS: &str = "microphone=(self), screen-wake-lock=(self), speaker-selection=(self), autoplay=(self), \
+                           camera=(), geolocation=(), payment=(), usb=()";
+
+const UNBUILT: &str = "Floe runs, but its page was not built into it. In its source folder, \
+                       `make run` builds both (`make web` only the page).\n";
 
 /// `/`.
-pub(super) async fn index() -> Response {
-    file("index.html")
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    Files::get("index.html")
+        .map_or_else(|| (StatusCode::NOT_FOUND, UNBUILT).into_response(), |file| serve("index.html", file, &headers))
 }
 
 /// Any other file of the page.
-pub(super) async fn asset(Path(path): Path<String>) -> Response {
-    file(&path)
+pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    Files::get(&path).map_or_else(
+        || (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response(),
+        |file| serve(&path, file, &headers),
+    )
 }
 
-fn file(path: &str) -> Response {
-    let Some(file) = Files::get(path) else {
-        return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
-    };
+/// One file, or word that the browser's copy is good. Names are stable, so every use asks.
+fn serve(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     let kind = match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -43,12 +53,36 @@ fn file(path: &str) -> Response {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, file.data).into_response()
+    let tag = tag(&file);
+    let has_it = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let mut response = if has_it {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, kind)], file.data).into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert("permissions-policy", HeaderValue::from_static(PERMISSIONS));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !kind.starts_with("text/html") {
+        // The widget is made for the pages of others. There is no secret in it, and browsers send no cookie for it.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    }
+    response
+}
+
+/// The first half of its SHA-256, quoted.
+fn tag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
 }

@@ -23,6 +23,7 @@ use crate::{
         returns::Expected,
     },
     store::{Scribe, shared::Held},
+    tape::Tape,
     telemetry::metrics,
 };
 
@@ -73,6 +74,8 @@ pub(super) struct Talk {
     pub(super) began: Instant,
     /// Who writes down what is said, if it is kept.
     pub(super) scribe: Option<Scribe>,
+    /// Keeps the sound of it, if that is wanted.
+    pub(super) tape: Option<Tape>,
     /// What was said before, if the conversation goes on.
     pub(super) kept: Option<Kept>,
     /// Tells other servers that this one has the session.
@@ -85,10 +88,11 @@ pub(super) struct Talk {
 
 /// Runs a session to its end and gives its place back.
 pub(super) async fn talk(app: App, permit: Permit, talk: Talk, socket: Attachment) {
-    let Talk { id, codec, settings, pace, welcome, began, scribe, kept, held, expected, pass } = talk;
+    let Talk { id, codec, settings, pace, welcome, began, scribe, tape, kept, held, expected, pass } = talk;
     let pass = Some(pass);
     let (draining, drain_grace) = (permit.draining.clone(), app.drain_grace);
-    let start = Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, kept, held, expected, pass };
+    let start =
+        Start { id, codec, settings, pace, welcome, draining, drain_grace, scribe, tape, kept, held, expected, pass };
     let outcome = match session::run(start, app.engines.clone(), socket).await {
         Ok(session::Ended::Orderly) => "ended",
         Ok(session::Ended::Panicked) => "panicked",

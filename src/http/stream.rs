@@ -145,13 +145,14 @@ async fn begin(
     let Begun { id, kept, scribe } = match conversation {
         None => {
             let (agent, language) = (negotiated.agent.clone(), settings.language.to_string());
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(who, id, agent, language));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(who, id, agent, language, negotiated.consent));
             Begun { id, kept: None, scribe }
         }
-        Some((conversation, scope)) => go_on(app, scope, conversation).await?,
+        Some((conversation, scope)) => go_on(app, scope, conversation, negotiated.consent).await?,
     };
     settings.durable = scribe.is_some();
     let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
+    let tape = app.tape(scribe.as_ref());
     let window = app.offer.resume_window;
     let expected = (negotiated.features.resume && !window.is_zero()).then(|| app.returns.expect(window, who.owner()));
     let welcome = Welcome {
@@ -159,12 +160,13 @@ async fn begin(
         conversation: scribe.as_ref().map(Scribe::conversation),
         past: kept.as_ref().map(|kept| kept.past.items.as_slice()),
         token: expected.as_ref().map(Expected::token),
+        recorded: tape.is_some(),
     };
     let clock = move || u64::try_from(socket::now().duration_since(began).as_millis()).unwrap_or(u64::MAX);
     let (codec, welcome) = NativeCodec::accept(negotiated, &app.offer, welcome, &settings, Box::new(clock));
     let (codec, welcome) = (Box::new(codec), vec![welcome]);
     let pass = socket::pass(app, who);
-    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, held, expected, pass }))
+    Ok((permit, socket::Talk { id, codec, settings, pace, welcome, began, kept, scribe, tape, held, expected, pass }))
 }
 
 /// A session with what keeps it.
@@ -194,9 +196,14 @@ async fn left_elsewhere<'a>(
 }
 
 /// Takes a stored conversation over: whoever held it before writes no more.
-async fn go_on(app: &App, scope: Scope<'_>, conversation: ConversationId) -> Result<Begun, ProtocolError> {
+async fn go_on(
+    app: &App,
+    scope: Scope<'_>,
+    conversation: ConversationId,
+    consent: Option<bool>,
+) -> Result<Begun, ProtocolError> {
     let keeper = app.kept.as_ref().ok_or_else(native::unknown_conversation)?;
-    let claimed = keeper.claim(&app.shared, scope, conversation).await.map_err(|error| {
+    let claimed = keeper.claim(&app.shared, scope, conversation, consent).await.map_err(|error| {
         tracing::warn!(%error, "a conversation cannot go on");
         ProtocolError::closing(
             native::close::OVERLOADED,

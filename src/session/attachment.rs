@@ -146,8 +146,11 @@ where
         let written = time::timeout(timeout, async {
             if queue.is_empty() { sink.send(outgoing).await } else { sink.feed(outgoing).await }
         });
-        if !matches!(written.await, Ok(Ok(()))) {
-            break;
+        match written.await {
+            Ok(Ok(())) => {}
+            // A sink that has failed is not to be touched again.
+            Ok(Err(_)) => return,
+            Err(_elapsed) => break,
         }
         if let Some((response, duration)) = audio
             && facts.send(Input::AudioSent { response, duration }).await.is_err()

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{
     Scribe, now_ms,
     record::ItemRow,
-    shared::{Digest, Held, Snapshot},
+    shared::{Digest, Held, ITEMS_MAX, Snapshot},
 };
 
 /// One session's state, kept as it changes. Nothing here waits.
@@ -63,6 +63,3 @@ impl Handover {
         self.held.end();
     }
 }
-
-/// Items of a state.
-const ITEMS_MAX: usize = crate::store::shared::ITEMS_MAX;

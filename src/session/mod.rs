@@ -20,6 +20,7 @@ use crate::{
     protocol::{Codec, Message, ProtocolError, native::close},
     store::{Progress, Scribe, shared::Held},
     stt::SpeechToText,
+    tape::Tape,
     telemetry::metrics,
     tts::{Segment, TextToSpeech},
     vad::VoiceActivity,
@@ -41,6 +42,7 @@ mod peer;
 mod recording;
 pub mod returns;
 mod speaking;
+mod taping;
 pub(crate) mod voice;
 mod wording;
 
@@ -100,6 +102,8 @@ pub struct Start {
     pub pass: Option<Pass>,
     /// Keeps what is said. With it, [`Settings::durable`] makes the client hear what is on disk.
     pub scribe: Option<Scribe>,
+    /// Keeps its sound. Needs a scribe.
+    pub tape: Option<Tape>,
 }
 
 /// Runs one session to its end. Dropping the future ends it at once, with everything it started. A panic inside ends this
@@ -127,7 +131,7 @@ where
         hearing: Hearing::new(engines.stt, facts.clone()),
         speaking: Speaking::new(engines.agent, engines.tools, engines.tts, output, facts),
         loudspeaker,
-        recording: start.scribe.map(|scribe| Recording::new(scribe, kept, start.held)),
+        recording: start.scribe.map(|scribe| Recording::new(scribe, kept, start.held, start.tape)),
         not_stored: Vec::new(),
         waiting: VecDeque::new(),
         missed: (start.codec.number().is_some() && start.expected.is_some()).then(Missed::default),
@@ -151,7 +155,7 @@ where
         line.last_words(close::INTERNAL, "the server broke; connect again");
     }
     if let Some(recording) = session.recording.take() {
-        recording.end(ended, session.reason);
+        recording.end(ended, session.reason).await;
     }
     line.end().await;
     Ok(ended)
@@ -250,7 +254,7 @@ impl Session {
                     silent_beats = 0;
                     self.receive(received);
                 }
-                arrival = returns::arrival(&mut expected) => back = Some(arrival),
+                arrival = returns::arrival(&mut expected), if self.ending == Ending::Open => back = Some(arrival),
                 () = recording::cancelled(&taken_over), if taken_over.is_some() => {
                     taken_over = None;
                     self.give_way();
@@ -302,13 +306,18 @@ impl Session {
             match heard {
                 Heard::Frame(frame, speech) => {
                     let end = frame.end;
-                    self.hearing.frame(frame);
                     if let Some(recording) = &mut self.recording {
-                        recording.heard(end);
+                        recording.heard(&frame);
                     }
+                    self.hearing.frame(frame);
                     self.tell(Input::Frame { end, speech });
                 }
-                Heard::Fact(fact) => self.tell(fact),
+                Heard::Fact(fact) => {
+                    if let (Input::Muted(is_muted), Some(recording)) = (&fact, &mut self.recording) {
+                        recording.mute(*is_muted);
+                    }
+                    self.tell(fact);
+                }
             }
         }
     }
@@ -380,7 +389,10 @@ impl Session {
             }
             Command::Speak { response, segment, text, voice, speed, format } => {
                 let language = Arc::clone(&self.core.settings().language);
-                self.speaking.speak(response, segment, format, Segment { text, voice, language, speed });
+                let format = self.speaking.speak(response, segment, format, Segment { text, voice, language, speed });
+                if let Some(recording) = &mut self.recording {
+                    recording.speaks(response, format);
+                }
             }
             Command::CancelResponse { response } | Command::ReleaseResponse { response } => {
                 self.speaking.drop_reply(response);

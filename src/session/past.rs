@@ -6,7 +6,11 @@ use crate::{
     audio::AudioPos,
     conversation::{Content, Item, Past},
     ids::{CallId, ItemId, ResponseId, UtteranceId},
-    store::{self, record::ItemRow, shared::Snapshot},
+    store::{
+        self, late,
+        record::{ItemRow, ReceiptRow},
+        shared::Snapshot,
+    },
 };
 
 /// A conversation as it was kept, to go on with.
@@ -30,13 +34,13 @@ impl Kept {
     pub fn read(
         conversation: &store::Conversation,
         items: Vec<store::Item>,
-        receipts: &[store::Receipt],
+        receipts: &[ReceiptRow],
         left: Option<Snapshot>,
     ) -> Self {
         let rows = merged(items, left);
         // Rows that were added late have numbers beyond ours. Here they get some that nobody gives out: the last ones.
         let mut last = (0..=u32::MAX).rev();
-        let mut id = |row: &ItemRow| if row.item > i64::from(u32::MAX) { last.next() } else { number(row.item) };
+        let mut id = |row: &ItemRow| if late::is_late(row.item) { last.next() } else { number(row.item) };
         let read =
             rows.iter().filter_map(|row| Some((Item { id: ItemId(id(row)?), content: content(row)? }, row.position)));
         let read: Vec<(Item, f64)> = read.collect();
@@ -59,14 +63,12 @@ impl Kept {
 /// What the database has, with what is newer in the state that was left. That is not written here: the server that left it
 /// has it in its spool, and adds it late.
 fn merged(items: Vec<store::Item>, left: Option<Snapshot>) -> Vec<ItemRow> {
-    let revisions: HashMap<i64, i64> = items.iter().map(|row| (row.item, row.revision)).collect();
-    let mut rows: Vec<ItemRow> = items.into_iter().map(store::Item::into_row).collect();
+    let revisions: HashMap<i64, i64> = items.iter().map(|item| (item.row.item, item.revision)).collect();
+    let mut rows: Vec<ItemRow> = items.into_iter().map(|item| item.row).collect();
     let (left_at, left) = left.map(|left| (left.revision, left.items)).unwrap_or_default();
     for row in left {
-        // Added late: the same words under a number of their own.
-        let is_late =
-            |known: &ItemRow| known.item > row.item && known.item & 0xffff_ffff == row.item && known.text == row.text;
-        if rows.iter().any(is_late) {
+        let added_late = |known: &ItemRow| late::numbered(known.item, row.item) && known.text == row.text;
+        if rows.iter().any(added_late) {
             continue;
         }
         match rows.iter_mut().find(|known| known.item == row.item) {

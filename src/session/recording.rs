@@ -8,9 +8,9 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, handover::Handover, past::Kept};
+use super::{Ended, handover::Handover, past::Kept, taping::Taping};
 use crate::{
-    audio::AudioPos,
+    audio::{AudioPos, Format, Frame},
     conversation::{AgentStop, CloseReason, Content, Event, History, Input, Item, Record, Status, Timings, Usage},
     ids::{ItemId, ResponseId},
     store::{
@@ -18,6 +18,7 @@ use crate::{
         record::{Change, Closing, ItemRow, ReceiptRow},
         shared::{Digest, Held},
     },
+    tape::Tape,
 };
 
 /// Turns a session's records into rows. Its maps grow with the history, which the conversation holds anyway.
@@ -41,6 +42,11 @@ pub(crate) struct Recording {
     before_ms: (i64, i64),
     /// What another server would go on with.
     handover: Option<Handover>,
+    /// The sound, if that is kept.
+    taping: Option<Taping>,
+    /// Where the last reply's speech ends, in the user's media time: the next one begins there at the earliest, for where no
+    /// microphone is on that time stands still.
+    spoken_to: AudioPos,
 }
 
 /// The speech of an item.
@@ -48,15 +54,21 @@ pub(crate) struct Recording {
 struct Spoken {
     response: ResponseId,
     /// Where the user's audio was when it began.
-    start_ms: u64,
+    start: AudioPos,
     /// Where it begins in the reply's own audio.
     offset: Duration,
     length: Duration,
 }
 
+impl Spoken {
+    fn end(&self) -> AudioPos {
+        self.start + self.length
+    }
+}
+
 impl Recording {
     /// The recording of one session, which goes on with what was kept.
-    pub(crate) fn new(scribe: Scribe, kept: Kept, held: Option<Held>) -> Self {
+    pub(crate) fn new(scribe: Scribe, kept: Kept, held: Option<Held>, tape: Option<Tape>) -> Self {
         Self {
             scribe,
             handover: held.map(|held| Handover::new(held, kept.rows)),
@@ -67,6 +79,8 @@ impl Recording {
             awaited: VecDeque::new(),
             heard_to: AudioPos::default(),
             audio_out: Duration::ZERO,
+            taping: tape.map(|tape| Taping::new(tape, kept.ended_ms)),
+            spoken_to: AudioPos::default(),
             began_ms: kept.ended_ms,
             before_ms: kept.audio_ms,
         }
@@ -77,9 +91,26 @@ impl Recording {
         self.scribe.progress()
     }
 
-    /// The user's audio was heard up to here.
-    pub(crate) fn heard(&mut self, end: AudioPos) {
-        self.heard_to = end;
+    /// The user's audio was heard up to the end of this frame.
+    pub(crate) fn heard(&mut self, frame: &Frame) {
+        self.heard_to = frame.end;
+        if let Some(taping) = &mut self.taping {
+            taping.heard(frame, &mut self.scribe);
+        }
+    }
+
+    /// The user has muted, or not any more.
+    pub(crate) fn mute(&mut self, is_muted: bool) {
+        if let Some(taping) = &mut self.taping {
+            taping.mute(is_muted);
+        }
+    }
+
+    /// A reply is spoken in this format.
+    pub(crate) fn speaks(&mut self, response: ResponseId, format: Format) {
+        if let Some(taping) = &mut self.taping {
+            taping.speaks(response, format);
+        }
     }
 
     /// Notes what the records alone do not say: when replies were heard, and what they would have said.
@@ -90,19 +121,31 @@ impl Recording {
             }
             Event::ResponseText { item, delta, .. } => self.written.entry(*item).or_default().push_str(delta),
             Event::ResponseAudio { response, item, chunk, offset, .. } => {
-                let start_ms = self.heard_to.as_ms();
-                let fresh = Spoken { response: *response, start_ms, offset: *offset, length: Duration::ZERO };
-                self.spoken.entry(*item).or_insert(fresh).length += chunk.duration();
+                let start = self.heard_to.max(self.spoken_to);
+                let fresh = Spoken { response: *response, start, offset: *offset, length: Duration::ZERO };
+                let spoken = self.spoken.entry(*item).or_insert(fresh);
+                if let Some(taping) = &mut self.taping {
+                    taping.said(spoken.end(), chunk, *response, &mut self.scribe);
+                }
+                spoken.length += chunk.duration();
+                self.spoken_to = spoken.end();
                 self.audio_out += chunk.duration();
             }
             Event::PlaybackFlushed { response, heard, .. } => {
                 for spoken in self.spoken.values_mut().filter(|spoken| spoken.response == *response) {
                     spoken.length = spoken.length.min(heard.saturating_sub(spoken.offset));
                 }
+                self.cut();
             }
             Event::ItemTruncated { item, heard, .. } => {
                 if let Some(spoken) = self.spoken.get_mut(item) {
                     spoken.length = spoken.length.min(*heard);
+                }
+                self.cut();
+            }
+            Event::ResponseDone { response, status, .. } => {
+                if let Some(taping) = &mut self.taping {
+                    taping.over(*response, matches!(status, Status::Interrupted | Status::Cancelled));
                 }
             }
             Event::ItemDeleted { item } => {
@@ -112,6 +155,18 @@ impl Recording {
                 let _refused = self.write(row);
             }
             _ => {}
+        }
+    }
+
+    /// Something that was sent was not heard: speech ends where the last of it that was heard does.
+    fn cut(&mut self) {
+        let end = self.spoken.values().filter(|spoken| !spoken.length.is_zero()).map(Spoken::end).max();
+        let end = end.unwrap_or_default();
+        if end < self.spoken_to {
+            self.spoken_to = end;
+            if let Some(taping) = &mut self.taping {
+                taping.cut(end);
+            }
         }
     }
 
@@ -168,8 +223,11 @@ impl Recording {
         facts
     }
 
-    /// The session is over.
-    pub(crate) fn end(mut self, ended: Ended, reason: &'static str) {
+    /// The session is over. Waits for the end of its sound, if that is kept: not long (see [`Tape::finish`]).
+    pub(crate) async fn end(mut self, ended: Ended, reason: &'static str) {
+        if let Some(taping) = self.taping.take() {
+            taping.finish(&mut self.scribe).await;
+        }
         let closing = Closing {
             lost: ended == Ended::Panicked,
             reason: if ended == Ended::Panicked { "panicked" } else { reason }.to_owned(),
@@ -220,7 +278,7 @@ impl Recording {
                 let written = self.written.get(&item.id).filter(|written| *interrupted && written.trim() != &**text);
                 row.written = written.map(|written| written.trim().to_owned());
                 if let Some(spoken) = self.spoken.get(&item.id) {
-                    let start_ms = self.media_ms(spoken.start_ms);
+                    let start_ms = self.media_ms(spoken.start.as_ms());
                     row.start_ms = Some(start_ms);
                     row.end_ms = Some(start_ms + ms(spoken.length));
                 }

@@ -85,13 +85,20 @@ impl Speaking {
         });
     }
 
-    /// Speaks a segment after those before it.
-    pub(crate) fn speak(&mut self, response: ResponseId, segment: SegmentId, format: Option<Format>, what: Segment) {
+    /// Speaks a segment after those before it. In the format that comes back, if it is the reply's first.
+    pub(crate) fn speak(
+        &mut self,
+        response: ResponseId,
+        segment: SegmentId,
+        format: Option<Format>,
+        what: Segment,
+    ) -> Format {
         let format = format.unwrap_or(self.output);
         // Room is certain: the conversation holds back segments until earlier ones are spoken.
         if self.reply(response).segments.try_send((segment, format, what)).is_err() {
             tracing::error!(%response, %segment, "a segment found no room");
         }
+        format
     }
 
     /// Replies that begin to speak from here on do so in this format.

@@ -16,9 +16,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::time;
+use tokio::{sync::watch, time};
 
-use super::{Config, Engine, Error, migrations};
+use super::{Config, Engine, Error, desk::Desk, migrations};
 
 /// Where conversations are kept. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +26,9 @@ pub struct Store {
     pub(super) db: Db,
     pub(super) config: Arc<Config>,
     migrated: Arc<AtomicBool>,
+    pub(super) desk: Arc<Desk>,
+    /// Told whenever this process has put a job in or finished one.
+    woken: Arc<watch::Sender<u64>>,
 }
 
 /// Pools for reading. No transaction is ever begun on one: with sqlx 0.9.0 a `begin` that is dropped half-way gives the
@@ -75,7 +78,13 @@ impl Store {
                     .connect_lazy_with(postgres(config, config.statement_timeout_ms)?),
             ),
         };
-        let store = Self { db, config: Arc::new(config.clone()), migrated: Arc::default() };
+        let store = Self {
+            db,
+            config: Arc::new(config.clone()),
+            migrated: Arc::default(),
+            desk: Arc::default(),
+            woken: Arc::default(),
+        };
         match time::timeout(FIRST_CONTACT, store.prepare()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if error.is_for_the_operator() || matches!(store.db, Db::Lite(_)) => return Err(error),
@@ -112,6 +121,16 @@ impl Store {
         self.migrated.load(Ordering::Acquire)
     }
 
+    /// Tells those who wait for jobs that there may be one.
+    pub(super) fn wake(&self) {
+        self.woken.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Changes whenever this process has put a job in or finished one.
+    pub fn jobs_changed(&self) -> watch::Receiver<u64> {
+        self.woken.subscribe()
+    }
+
     /// `sqlite` or `postgres`.
     pub const fn engine(&self) -> &'static str {
         match self.db {
@@ -129,7 +148,10 @@ impl Store {
 
     /// Closes the readers' connections; waits for those in use, at most two seconds.
     pub async fn close(&self) {
-        let closing = async { either!(Db, &self.db, pool => pool.close().await) };
+        let closing = async {
+            self.clear_desk().await;
+            either!(Db, &self.db, pool => pool.close().await);
+        };
         let _timeout = time::timeout(Duration::from_secs(2), closing).await;
     }
 
@@ -179,6 +201,8 @@ fn sqlite(config: &Config) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(true)
+        // What is deleted is overwritten, not merely unlinked.
+        .pragma("secure_delete", "ON")
 }
 
 fn postgres(config: &Config, statement_timeout_ms: u64) -> Result<PgConnectOptions, Error> {

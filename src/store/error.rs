@@ -45,6 +45,12 @@ pub enum Error {
     /// Some of what was said is on this server's disk only.
     #[error("records wait in this server's spool")]
     CatchingUp,
+    /// The list of erasures cannot be read or written.
+    #[error("privacy.erasures: {0}")]
+    Erasures(std::io::Error),
+    /// Somebody else reads or writes all the time.
+    #[error("the database is busy")]
+    Busy,
     /// The tables are not there yet: the database has been away since this server started.
     #[error("the database has not been reached yet")]
     NotReady,
@@ -66,7 +72,7 @@ impl Error {
         match self {
             Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => refuses_us(error),
             Self::Database(error) => refuses_us(error),
-            Self::Timeout(_) | Self::NotReady | Self::CatchingUp => false,
+            Self::Timeout(_) | Self::NotReady | Self::CatchingUp | Self::Busy => false,
             _ => true,
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn asked(entry: &Entry) -> Option<i64> {
     match &entry.change {
         Change::Item(row) => Some(row.item),
         Change::Receipt(row) => Some(row.turn.unwrap_or_default()),
-        Change::Opened(_) | Change::Closed(_) => None,
+        Change::Opened(_) | Change::Closed(_) | Change::Track(_) => None,
     }
 }
 
@@ -46,15 +46,28 @@ pub(super) fn added(entry: &Entry, (conversations, last, known): Place) -> Optio
             row.response = number(row.response);
             row.turn = row.turn.map(|turn| if known == 0 { number(turn) } else { turn });
         }
-        Change::Item(_) | Change::Opened(_) | Change::Closed(_) => return None,
+        Change::Item(_) | Change::Opened(_) | Change::Closed(_) | Change::Track(_) => return None,
     }
     Some(entry)
 }
 
 /// A number that owners, who count in 32 bits, do not give out: the same each time, and another one in another epoch.
 const fn apart(epoch: i64, number: i64) -> i64 {
-    (epoch << 32) | (number & 0xffff_ffff)
+    (epoch << 32) | (number & NUMBERS)
 }
+
+/// Whether a row of this number was added late.
+pub(crate) const fn is_late(number: i64) -> bool {
+    number > NUMBERS
+}
+
+/// Whether `late` is the number under which the row `number` of an owner was added late.
+pub(crate) const fn numbered(late: i64, number: i64) -> bool {
+    is_late(late) && late & NUMBERS == number
+}
+
+/// What owners count in: 32 bits.
+const NUMBERS: i64 = 0xffff_ffff;
 
 /// A place after the last one that the new owner knows, and before the whole number after that, where its own items begin. Keeps
 /// the order of those that are put there: by epoch, as several owners in turn may have been overtaken, then as they stood. (What
@@ -83,7 +96,8 @@ mod tests {
 
     #[test]
     fn late_numbers_are_nobody_elses() {
-        assert!(apart(1, 1) > i64::from(u32::MAX));
+        assert!(is_late(apart(1, 1)) && !is_late(i64::from(u32::MAX)));
+        assert!(numbered(apart(1, 5), 5) && numbered(apart(2, 5), 5) && !numbered(apart(1, 5), 6) && !numbered(5, 5));
         assert_ne!(apart(1, 5), apart(2, 5));
         assert_eq!(apart(3, i64::from(u32::MAX)) >> 32, 3);
     }

@@ -15,12 +15,18 @@ type Step = (i64, &'static str, &'static str);
 
 const POSTGRES: &[Step] = &[
     (1, "conversations", include_str!("../../migrations/postgres/0001_conversations.sql")),
+    (2, "recordings", include_str!("../../migrations/postgres/0002_recordings.sql")),
     (3, "identities", include_str!("../../migrations/postgres/0003_identities.sql")),
+    (4, "jobs", include_str!("../../migrations/postgres/0004_jobs.sql")),
+    (5, "webhooks", include_str!("../../migrations/postgres/0005_webhooks.sql")),
 ];
 
 const SQLITE: &[Step] = &[
     (1, "conversations", include_str!("../../migrations/sqlite/0001_conversations.sql")),
+    (2, "recordings", include_str!("../../migrations/sqlite/0002_recordings.sql")),
     (3, "identities", include_str!("../../migrations/sqlite/0003_identities.sql")),
+    (4, "jobs", include_str!("../../migrations/sqlite/0004_jobs.sql")),
+    (5, "webhooks", include_str!("../../migrations/sqlite/0005_webhooks.sql")),
 ];
 
 fn migrator(steps: &[Step]) -> Migrator {

@@ -10,10 +10,14 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+pub mod audit;
 mod db;
+mod desk;
 mod error;
+mod forgetting;
 mod identities;
-mod late;
+pub mod jobs;
+pub(crate) mod late;
 mod migrations;
 mod pen;
 mod reading;
@@ -25,14 +29,16 @@ pub mod shared;
 mod spool;
 pub mod statements;
 mod thread;
+pub mod webhooks;
 pub mod words;
 
 pub use db::{Store, look};
 pub use error::Error;
+pub use forgetting::{Erasure, Forget, Gone};
 pub use identities::{KeyRow, LoginRow};
 pub use reading::{Filter, Page, SearchPage};
 pub use recorder::{Claim, Progress, Recorder, Refused, Running, Scribe};
-pub use rows::{Conversation, Hit, Item, Receipt, Usage};
+pub use rows::{Conversation, Hit, Item, Track, Usage};
 pub use scope::{Reach, Scope};
 
 /// Where conversations are kept.
@@ -61,6 +67,11 @@ pub struct Config {
     pub spool_bytes_max: u64,
     /// Longest wait until a turn is on disk, in milliseconds; then the client is told that it is not durable.
     pub durable_timeout_ms: u64,
+    /// Whether what is said is also kept as sound: a file of what the user said and one of what was said to them, for each
+    /// session. Ask those who talk.
+    pub audio: bool,
+    /// Where those files lie, below `store.dir` unless it is absolute.
+    pub audio_dir: PathBuf,
 }
 
 impl Default for Config {
@@ -76,6 +87,8 @@ impl Default for Config {
             write_timeout_ms: 1_000,
             spool_bytes_max: 64 * 1024 * 1024,
             durable_timeout_ms: 5_000,
+            audio: false,
+            audio_dir: "audio".into(),
         }
     }
 }
@@ -107,6 +120,11 @@ impl Config {
     /// The SQLite file.
     pub fn file(&self) -> PathBuf {
         self.dir.join(&self.path)
+    }
+
+    /// The directory of sound.
+    pub fn sound(&self) -> PathBuf {
+        self.dir.join(&self.audio_dir)
     }
 
     fn write_timeout(&self) -> Duration {

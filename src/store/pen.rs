@@ -5,21 +5,24 @@
 
 use std::collections::HashMap;
 
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::{
     Error, Store,
     db::{Connection, either, within},
+    desk::transact,
+    jobs::{NewJob, enqueue},
     late, now_ms,
-    record::{Change, Entry},
+    record::{Change, Closing, Entry},
     statements::MARK_LOST,
-    words,
+    webhooks, words,
 };
+use crate::ids::ConversationId;
 
 /// The statement of one change.
 macro_rules! statement {
-    ($entry:expr) => {{
+    ($entry:expr, $node:expr) => {{
         let entry: &Entry = $entry;
         match &entry.change {
             Change::Opened(opening) => sqlx::query(OPEN)
@@ -29,7 +32,8 @@ macro_rules! statement {
                 .bind(&opening.user)
                 .bind(&opening.agent)
                 .bind(&opening.language)
-                .bind(entry.at_ms),
+                .bind(entry.at_ms)
+                .bind(opening.consent),
             Change::Item(row) => sqlx::query(PUT_ITEM)
                 .bind(entry.conversation)
                 .bind(row.item)
@@ -74,9 +78,45 @@ macro_rules! statement {
                 .bind(entry.at_ms)
                 .bind(closing.audio_in_ms)
                 .bind(closing.audio_out_ms),
+            Change::Track(row) => sqlx::query(PUT_TRACK)
+                .bind(entry.conversation)
+                .bind(entry.epoch)
+                .bind(&row.track)
+                .bind(entry.revision)
+                .bind(row.offset_ms)
+                .bind(entry.at_ms)
+                .bind(row.length_ms)
+                .bind(row.bytes)
+                .bind(row.complete)
+                .bind($node),
         }
     }};
 }
+/// How a conversation came to its end.
+struct Ending<'a> {
+    /// Tells this end from another one of the same conversation.
+    name: String,
+    event: webhooks::Event<'a>,
+    at_ms: i64,
+}
+
+impl<'a> Ending<'a> {
+    fn of(entry: &Entry, closing: &'a Closing) -> Self {
+        let state = if closing.lost { "lost" } else { "ended" };
+        let event = webhooks::Event::Ended { state, reason: &closing.reason };
+        Self { name: format!("{}.{}", entry.epoch, entry.revision), event, at_ms: entry.at_ms }
+    }
+}
+
+/// What follows from the end of a conversation.
+macro_rules! ended {
+    ($connection:expr, $tenant:expr, $conversation:expr, $ending:expr) => {{
+        let ending: &Ending<'_> = $ending;
+        enqueue!($connection, &NewJob::summarise($tenant, $conversation, &ending.name));
+        webhooks::announce!($connection, $tenant, $conversation, &ending.event, &ending.name, ending.at_ms);
+    }};
+}
+
 /// One entry, with the same statements on either database.
 macro_rules! one {
     ($connection:expr, $node:expr, $entry:expr, $from:expr, $fence:expr) => {{
@@ -109,8 +149,19 @@ macro_rules! one {
             }
         };
         if is_owner {
-            statement!(entry).execute($connection).await?;
+            let changed = statement!(entry, $node).fetch_optional(&mut *$connection).await?;
+            // In the same transaction: a conversation that has ended has its jobs.
+            if let (Change::Closed(closing), Some(row)) = (&entry.change, changed) {
+                let tenant: String = row.try_get("tenant_id")?;
+                let ending = Ending::of(entry, closing);
+                ended!($connection, &tenant, ConversationId::of_uuid(entry.conversation), &ending);
+            }
             Verdict::Kept
+        } else if let Change::Track(_) = &entry.change {
+            // The file is there, and belongs to this epoch alone: nobody else's row is touched, and whoever deletes the
+            // conversation must know of it.
+            let kept = statement!(entry, $node).execute($connection).await?.rows_affected() > 0;
+            if kept && $from == From::Spool { Verdict::Late } else { Verdict::Fenced }
         } else if let (From::Spool, Some(item)) = ($from, late::asked(entry)) {
             let place: late::Place = sqlx::query_as(late::PLACE)
                 .bind(entry.conversation)
@@ -120,7 +171,7 @@ macro_rules! one {
                 .await?;
             match late::added(entry, place) {
                 Some(entry) => {
-                    statement!(&entry).execute($connection).await?;
+                    statement!(&entry, $node).execute($connection).await?;
                     Verdict::Late
                 }
                 None => Verdict::Fenced,
@@ -199,6 +250,9 @@ impl Pen {
         match written {
             Ok(Ok(verdicts)) => {
                 self.connection = Some(connection);
+                if entries.iter().any(|entry| matches!(entry.change, Change::Closed(_))) {
+                    self.store.wake();
+                }
                 Ok(verdicts)
             }
             // Dropped here, and closed with that.
@@ -210,20 +264,19 @@ impl Pen {
     /// Marks what a server of this name left behind when it ended without a word: conversations that were live before this
     /// server began.
     pub(super) async fn mark_lost(&mut self, before_ms: i64) -> Result<u64, Error> {
-        let timeout = self.store.config.write_timeout();
-        let mut connection = within(timeout, self.store.connect()).await??;
-        let marking = async {
-            either!(Connection, &mut connection, connection => {
-                sqlx::query(MARK_LOST)
-                    .bind(&self.node)
-                    .bind(before_ms)
-                    .execute(&mut **connection)
-                    .await
-                    .map(|done| done.rows_affected())
-            })
-        };
-        let marked = within(timeout, marking).await??;
-        self.connection = Some(connection);
+        let (store, node) = (&self.store, &self.node);
+        let marked = transact!(store, tx => {
+            let rows = sqlx::query(MARK_LOST).bind(node).bind(before_ms).fetch_all(&mut *tx).await?;
+            let marked = rows.len() as u64;
+            let event = webhooks::Event::Ended { state: "lost", reason: "server_lost" };
+            let ending = Ending { name: format!("lost.{before_ms}"), event, at_ms: now_ms() };
+            for row in rows {
+                let (id, tenant): (Uuid, String) = (row.try_get("id")?, row.try_get("tenant_id")?);
+                ended!(tx, &tenant, ConversationId::of_uuid(id), &ending);
+            }
+            marked
+        })?;
+        store.wake();
         Ok(marked)
     }
 
@@ -264,9 +317,10 @@ const OPEN_SESSION: &str =
 
 const FENCE: &str = "UPDATE sessions SET written_at_ms = $3 WHERE id = $1 AND epoch = $2";
 
-const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7) \
-     ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL";
+const OPEN: &str = "INSERT INTO conversations (id, session_id, tenant_id, user_id, agent, language, state, started_at_ms, consent) \
+     VALUES ($1, $2, $3, $4, $5, $6, 'live', $7, $8) \
+     ON CONFLICT (id) DO UPDATE SET state = 'live', end_reason = NULL, ended_at_ms = NULL, \
+         consent = COALESCE(excluded.consent, conversations.consent)";
 
 const PUT_ITEM: &str = "INSERT INTO items (conversation_id, item, epoch, revision, position, role, kind, text, written, language, \
          start_ms, end_ms, interrupted, response, call, tool, arguments, failed, recorded_at_ms, words, \
@@ -287,4 +341,11 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (conversation_id, response, epoc
      ON CONFLICT (conversation_id, response) DO NOTHING";
 
 const CLOSE: &str = "UPDATE conversations SET state = $2, end_reason = $3, ended_at_ms = $4, audio_in_ms = $5, audio_out_ms = $6 \
-     WHERE id = $1 AND state <> 'ended'";
+     WHERE id = $1 AND state <> 'ended' RETURNING tenant_id";
+
+const PUT_TRACK: &str = "INSERT INTO recordings (conversation_id, part, track, revision, offset_ms, started_at_ms, length_ms, bytes, \
+         complete, node) \
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM conversations WHERE id = $1 \
+     ON CONFLICT (conversation_id, part, track) DO UPDATE SET revision = excluded.revision, length_ms = excluded.length_ms, \
+         bytes = excluded.bytes, complete = excluded.complete \
+     WHERE excluded.revision > recordings.revision";

@@ -4,14 +4,19 @@
 
 use std::time::Duration;
 
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
     Error, Reach, Scope, Store,
     db::{Db, either, within},
     now_ms,
-    rows::{Conversation, Hit, Item, Receipt, Usage},
-    statements::{self, CLAIM, Filters, RECEIPTS, TIMELINE},
+    record::ReceiptRow,
+    rows::{Conversation, Hit, Item, Track, Usage},
+    statements::{
+        self, CLAIM, ERASED, Filters, IS_RARE_POSTGRES, RECEIPTS, SEARCH_ALL_POSTGRES, SEARCH_ALL_SQLITE,
+        SEARCH_FEW_POSTGRES, TIMELINE, TO_ERASE, TRACKS,
+    },
     words::Query,
 };
 use crate::ids::{ConversationId, SessionId};
@@ -111,8 +116,27 @@ impl Store {
     }
 
     /// Its receipts in order. As for [`Store::timeline`].
-    pub async fn receipts(&self, id: ConversationId) -> Result<Vec<Receipt>, Error> {
+    pub async fn receipts(&self, id: ConversationId) -> Result<Vec<ReceiptRow>, Error> {
         Ok(ask!(self, pool => sqlx::query_as(RECEIPTS).bind(id.uuid()).fetch_all(pool).await))
+    }
+
+    /// Its files of sound, in order. As for [`Store::timeline`].
+    pub async fn tracks(&self, id: ConversationId) -> Result<Vec<Track>, Error> {
+        Ok(ask!(self, pool => sqlx::query_as(TRACKS).bind(id.uuid()).fetch_all(pool).await))
+    }
+
+    /// Conversations that were deleted and whose files this node is to erase; at most so many.
+    pub async fn to_erase(&self, node: &str, limit: u32) -> Result<Vec<ConversationId>, Error> {
+        let ids: Vec<(Uuid,)> = ask!(self, pool => {
+            sqlx::query_as(TO_ERASE).bind(node).bind(i64::from(limit)).fetch_all(pool).await
+        });
+        Ok(ids.into_iter().map(|(id,)| ConversationId::of_uuid(id)).collect())
+    }
+
+    /// This node has erased the files of a deleted conversation.
+    pub async fn erased(&self, node: &str, id: ConversationId) -> Result<(), Error> {
+        ask!(self, pool => sqlx::query(ERASED).bind(node).bind(id.uuid()).execute(pool).await.map(drop));
+        Ok(())
     }
 
     /// Where these words were said, newest first, from below a number on. Looks through a tenant's newest items first: no
@@ -202,13 +226,28 @@ impl Store {
 
     /// Asks the index of words.
     async fn search_all(&self, tenant: &str, query: &Query, below: i64, wanted: i64) -> Result<Vec<Hit>, Error> {
-        let (statement, words) = match self.db {
-            Db::Pg(_) => (statements::SEARCH_ALL_POSTGRES, query.tsquery()),
-            Db::Lite(_) => (statements::SEARCH_ALL_SQLITE, query.fts5()),
+        let timeout = Duration::from_millis(self.config.statement_timeout_ms);
+        let asking = async {
+            match &self.db {
+                Db::Pg(pool) => {
+                    let words = query.tsquery();
+                    let few = rare(pool, tenant, below, query.whole_tsquery()).await?;
+                    let statement = few.as_ref().map_or(SEARCH_ALL_POSTGRES, |_| SEARCH_FEW_POSTGRES);
+                    let asked = sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted).bind(words);
+                    match few {
+                        Some(few) => asked.bind(few),
+                        None => asked,
+                    }
+                    .fetch_all(pool)
+                    .await
+                }
+                Db::Lite(pool) => {
+                    let asked = sqlx::query_as(SEARCH_ALL_SQLITE).bind(tenant).bind(below).bind(wanted);
+                    asked.bind(query.fts5()).fetch_all(pool).await
+                }
+            }
         };
-        Ok(ask!(self, pool => {
-            sqlx::query_as(statement).bind(tenant).bind(below).bind(wanted).bind(&words).fetch_all(pool).await
-        }))
+        Ok(within(timeout, asking).await??)
     }
 
     /// What was used per day (UTC), oldest first. Days without anything are not there.
@@ -228,26 +267,6 @@ impl Store {
         }))
     }
 
-    /// Deletes a conversation with everything in it, for good; also what its session still writes. False if there is none
-    /// of this id within the scope. One statement: dropping this half-way deletes all or nothing.
-    pub async fn delete(&self, scope: Scope<'_>, id: ConversationId) -> Result<bool, Error> {
-        let (statement, user) = match scope.reach {
-            Reach::Tenant => (statements::DELETE, None),
-            Reach::User(user) => (statements::DELETE_OF_USER, Some(user)),
-            // Seeing is not owning.
-            Reach::One(_) | Reach::Nothing => return Ok(false),
-        };
-        let deleted = ask!(self, pool => {
-            let asked = sqlx::query(statement).bind(scope.tenant).bind(id.uuid());
-            let asked = match user {
-                Some(user) => asked.bind(user),
-                None => asked,
-            };
-            asked.execute(pool).await.map(|done| done.rows_affected())
-        });
-        Ok(deleted > 0)
-    }
-
     /// Takes a session over: whoever wrote for it before writes no more. Gives the new epoch; `None` if nobody knows it.
     pub async fn claim(&self, session: SessionId, node: &str) -> Result<Option<i64>, Error> {
         let epoch: Option<(i64,)> = ask!(self, pool => {
@@ -257,8 +276,16 @@ impl Store {
     }
 }
 
+/// These words, if there are any and they are rare.
+async fn rare(pool: &PgPool, tenant: &str, below: i64, words: Option<String>) -> Result<Option<String>, sqlx::Error> {
+    let Some(words) = words else { return Ok(None) };
+    let asked = sqlx::query_scalar(IS_RARE_POSTGRES).bind(tenant).bind(below).bind(&words);
+    let is_rare: bool = asked.fetch_one(pool).await?;
+    Ok(is_rare.then_some(words))
+}
+
 /// The lowest id that something begun at this time can have: ids are UUIDs of version 7, milliseconds first.
-fn first_at(ms: i64) -> Uuid {
+pub(super) fn first_at(ms: i64) -> Uuid {
     let ms = u128::try_from(ms.clamp(0, (1 << 48) - 1)).unwrap_or_default();
     Uuid::from_u128(ms << 80)
 }

@@ -33,6 +33,8 @@ pub enum Change {
     Receipt(ReceiptRow),
     /// The conversation is over.
     Closed(Closing),
+    /// A file of sound as it now stands.
+    Track(TrackRow),
 }
 
 /// How a conversation began.
@@ -46,6 +48,9 @@ pub struct Opening {
     pub agent: String,
     /// Its language, as a BCP 47 tag; empty = not known.
     pub language: String,
+    /// Whether who speaks agreed to being kept, if the client said so.
+    #[serde(default)]
+    pub consent: Option<bool>,
 }
 
 /// How it ended.
@@ -59,6 +64,21 @@ pub struct Closing {
     pub audio_in_ms: i64,
     /// Audio sent.
     pub audio_out_ms: i64,
+}
+
+/// A file with one side of what was said in one session. The session's epoch is the number of the part.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrackRow {
+    /// `user` or `assistant`.
+    pub track: String,
+    /// Where it begins, in the conversation's media time.
+    pub offset_ms: i64,
+    /// How long it is, once it is over.
+    pub length_ms: Option<i64>,
+    /// How large, once it is over.
+    pub bytes: Option<i64>,
+    /// Whether it is over, and nothing is missing.
+    pub complete: bool,
 }
 
 /// An item: something said, called or answered.
@@ -138,6 +158,7 @@ impl Change {
             }
             Self::Receipt(receipt) => std::iter::once(&mut receipt.status).chain(&mut receipt.reason).collect(),
             Self::Closed(closing) => vec![&mut closing.reason],
+            Self::Track(track) => vec![&mut track.track],
         };
         for text in texts {
             if text.contains('\0') {
@@ -156,7 +177,7 @@ impl Change {
                 let optional = [&item.written, &item.tool, &item.arguments];
                 item.text.len() + optional.into_iter().flatten().map(String::len).sum::<usize>()
             }
-            Self::Opened(_) | Self::Receipt(_) | Self::Closed(_) => 0,
+            Self::Opened(_) | Self::Receipt(_) | Self::Closed(_) | Self::Track(_) => 0,
         };
         inside + 256
     }

@@ -3,8 +3,11 @@
 use sqlx::{FromRow, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::record::ItemRow;
-use crate::ids::{ConversationId, SessionId};
+use super::{
+    jobs::Job,
+    record::{ItemRow, ReceiptRow, TrackRow},
+};
+use crate::ids::{ConversationId, JobId, SessionId};
 
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,12 @@ pub struct Conversation {
     pub language: String,
     /// What it was about, if somebody has said so.
     pub title: Option<String>,
+    /// The same in a few sentences.
+    pub summary: Option<String>,
+    /// What made title and summary: a model's name, or a method's.
+    pub summary_by: Option<String>,
+    /// Whether who spoke agreed to being kept, if the client said so.
+    pub consent: Option<bool>,
     /// `live`, `ended` or `lost`.
     pub state: String,
     /// Why it ended, as a word.
@@ -38,109 +47,12 @@ pub struct Conversation {
 /// An item of a timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// Its number within the conversation.
-    pub item: i64,
-    /// Its place among the others.
-    pub position: f64,
-    /// `user`, `assistant`, `system` or `tool`.
-    pub role: String,
-    /// `speech`, `text`, `note`, `reply`, `tool_call` or `tool_output`.
-    pub kind: String,
-    /// The words; of a reply that was cut off, those that were heard.
-    pub text: String,
-    /// All words of a reply that was cut off.
-    pub written: Option<String>,
-    /// Language as the recogniser names it.
-    pub language: String,
-    /// Where it began, in the media time of the user's audio.
-    pub start_ms: Option<i64>,
-    /// Where it ended.
-    pub end_ms: Option<i64>,
-    /// Whether it was cut off.
-    pub interrupted: bool,
-    /// The reply it belongs to.
-    pub response: Option<i64>,
-    /// The call it makes or answers.
-    pub call: Option<i64>,
-    /// What it calls.
-    pub tool: Option<String>,
-    /// With what, as JSON text.
-    pub arguments: Option<String>,
-    /// Whether it failed.
-    pub failed: bool,
+    /// As it was written.
+    pub row: ItemRow,
     /// When it was recorded, in milliseconds since 1970.
     pub recorded_at_ms: i64,
     /// Which state of it this is.
     pub revision: i64,
-}
-
-impl Item {
-    /// The same as it was written.
-    pub fn into_row(self) -> ItemRow {
-        let Self {
-            item,
-            position,
-            role,
-            kind,
-            text,
-            written,
-            language,
-            start_ms,
-            end_ms,
-            interrupted,
-            response,
-            call,
-            tool,
-            arguments,
-            failed,
-            recorded_at_ms: _,
-            revision: _,
-        } = self;
-        ItemRow {
-            item,
-            position,
-            role,
-            kind,
-            text,
-            written,
-            language,
-            start_ms,
-            end_ms,
-            interrupted,
-            response,
-            call,
-            tool,
-            arguments,
-            failed,
-        }
-    }
-}
-
-/// The receipt of a reply. Stages in milliseconds from the end of the user's speech.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Which reply.
-    pub response: i64,
-    /// The item it answered.
-    pub turn: Option<i64>,
-    /// How it ended, as a word.
-    pub status: String,
-    /// Why, if that needs a word.
-    pub reason: Option<String>,
-    /// Until the end of the turn was decided.
-    pub endpoint_ms: Option<i64>,
-    /// Until the final transcript.
-    pub transcript_ms: Option<i64>,
-    /// Until the agent's first word.
-    pub first_text_ms: Option<i64>,
-    /// Until the voice's first sound.
-    pub first_audio_ms: Option<i64>,
-    /// Until the first audio was handed to the socket.
-    pub first_sent_ms: Option<i64>,
-    /// Tokens read.
-    pub input_tokens: i64,
-    /// Tokens written.
-    pub output_tokens: i64,
 }
 
 /// A place where words were found.
@@ -160,6 +72,19 @@ pub struct Hit {
     pub text: String,
     /// Where it began, in the media time of the user's audio.
     pub start_ms: Option<i64>,
+}
+
+/// A file with one side of what was said in one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// As it was written.
+    pub row: TrackRow,
+    /// The session's epoch: counts up with each session that went on with the conversation.
+    pub part: i64,
+    /// The server that wrote it, on its own disk unless that is shared.
+    pub node: String,
+    /// When it began, in milliseconds since 1970.
+    pub started_at_ms: i64,
 }
 
 /// What was used on one day (UTC).
@@ -207,6 +132,9 @@ reads!(Conversation, row => Self {
     agent: row.try_get("agent")?,
     language: row.try_get("language")?,
     title: row.try_get("title")?,
+    summary: row.try_get("summary")?,
+    summary_by: row.try_get("summary_by")?,
+    consent: row.try_get("consent")?,
     state: row.try_get("state")?,
     end_reason: row.try_get("end_reason")?,
     started_at_ms: row.try_get("started_at_ms")?,
@@ -216,26 +144,28 @@ reads!(Conversation, row => Self {
 });
 
 reads!(Item, row => Self {
-    item: row.try_get("item")?,
-    position: row.try_get("position")?,
-    role: row.try_get("role")?,
-    kind: row.try_get("kind")?,
-    text: row.try_get("text")?,
-    written: row.try_get("written")?,
-    language: row.try_get("language")?,
-    start_ms: row.try_get("start_ms")?,
-    end_ms: row.try_get("end_ms")?,
-    interrupted: row.try_get("interrupted")?,
-    response: row.try_get("response")?,
-    call: row.try_get("call")?,
-    tool: row.try_get("tool")?,
-    arguments: row.try_get("arguments")?,
-    failed: row.try_get("failed")?,
+    row: ItemRow {
+        item: row.try_get("item")?,
+        position: row.try_get("position")?,
+        role: row.try_get("role")?,
+        kind: row.try_get("kind")?,
+        text: row.try_get("text")?,
+        written: row.try_get("written")?,
+        language: row.try_get("language")?,
+        start_ms: row.try_get("start_ms")?,
+        end_ms: row.try_get("end_ms")?,
+        interrupted: row.try_get("interrupted")?,
+        response: row.try_get("response")?,
+        call: row.try_get("call")?,
+        tool: row.try_get("tool")?,
+        arguments: row.try_get("arguments")?,
+        failed: row.try_get("failed")?,
+    },
     recorded_at_ms: row.try_get("recorded_at_ms")?,
     revision: row.try_get("revision")?,
 });
 
-reads!(Receipt, row => Self {
+reads!(ReceiptRow, row => Self {
     response: row.try_get("response")?,
     turn: row.try_get("turn")?,
     status: row.try_get("status")?,
@@ -259,6 +189,19 @@ reads!(Hit, row => Self {
     start_ms: row.try_get("start_ms")?,
 });
 
+reads!(Track, row => Self {
+    row: TrackRow {
+        track: row.try_get("track")?,
+        offset_ms: row.try_get("offset_ms")?,
+        length_ms: row.try_get("length_ms")?,
+        bytes: row.try_get("bytes")?,
+        complete: row.try_get("complete")?,
+    },
+    part: row.try_get("part")?,
+    node: row.try_get("node")?,
+    started_at_ms: row.try_get("started_at_ms")?,
+});
+
 reads!(Usage, row => Self {
     day: row.try_get("day")?,
     conversations: row.try_get("conversations")?,
@@ -267,4 +210,18 @@ reads!(Usage, row => Self {
     replies: row.try_get("replies")?,
     input_tokens: row.try_get("input_tokens")?,
     output_tokens: row.try_get("output_tokens")?,
+});
+
+reads!(Job, row => Self {
+    number: row.try_get("number")?,
+    id: JobId::of_uuid(row.try_get::<Uuid, _>("id")?),
+    kind: row.try_get("kind")?,
+    subject: row.try_get("subject")?,
+    state: row.try_get("state")?,
+    attempts: row.try_get("attempts")?,
+    due_at_ms: row.try_get("due_at_ms")?,
+    node: row.try_get("node")?,
+    error: row.try_get("error")?,
+    created_at_ms: row.try_get("created_at_ms")?,
+    finished_at_ms: row.try_get("finished_at_ms")?,
 });

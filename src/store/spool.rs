@@ -13,6 +13,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::{Error, db::in_file, record::Entry};
 
@@ -80,7 +81,7 @@ impl Spool {
             // Should it be damage rather than a torn write, somebody may want to look at it.
             let mut rest = vec![0; usize::try_from((length - self.end).min(RECORD_BYTES_MAX)).unwrap_or(0)];
             self.file.read_exact_at(&mut rest, self.end)?;
-            fs::write(self.dir.join("spool.torn"), rest)?;
+            fs::write(self.dir.join(TORN), rest)?;
             self.file.set_len(self.end)?;
             self.file.sync_all()?;
         }
@@ -173,13 +174,64 @@ impl Spool {
     }
 
     fn set_aside(&self, payload: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(self.dir.join("spool.rejected"))?;
+        let mut file = OpenOptions::new().create(true).append(true).open(self.dir.join(REJECTED))?;
         if file.metadata()?.len() > self.bytes_max {
             return Ok(());
         }
         file.write_all(payload)?;
         file.write_all(b"\n")?;
         file.sync_data()
+    }
+
+    /// The conversations of the records that no database would take; nil for what cannot be read. Blocks.
+    pub(super) fn refused(&self) -> io::Result<Vec<Uuid>> {
+        let mut conversations: Vec<Uuid> = self.refused_lines()?.iter().map(|line| about(line).0).collect();
+        if self.dir.join(TORN).exists() {
+            conversations.push(Uuid::nil());
+        }
+        conversations.sort_unstable();
+        conversations.dedup();
+        Ok(conversations)
+    }
+
+    /// Takes out those that are older than this time and whose conversations are not among these; the torn end, too. Blocks.
+    pub(super) fn clear_refused(&mut self, known: &[Uuid], before_ms: i64) -> io::Result<()> {
+        let lines = self.refused_lines()?;
+        let stays = |line: &&Vec<u8>| {
+            let (conversation, at_ms) = about(line);
+            known.contains(&conversation) || at_ms >= before_ms
+        };
+        let kept: Vec<&Vec<u8>> = lines.iter().filter(stays).collect();
+        let path = self.dir.join(REJECTED);
+        if kept.is_empty() {
+            remove(&path)?;
+        } else if kept.len() < lines.len() {
+            let fresh = self.dir.join("spool.rejected.new");
+            let mut file = File::create(&fresh)?;
+            for line in kept {
+                file.write_all(line)?;
+                file.write_all(b"\n")?;
+            }
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+        }
+        let torn = self.dir.join(TORN);
+        let age = fs::metadata(&torn).and_then(|torn| torn.modified()).ok();
+        let written_ms =
+            age.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).map(|since| since.as_millis());
+        if written_ms.is_some_and(|ms| i64::try_from(ms).is_ok_and(|ms| ms < before_ms)) {
+            remove(&torn)?;
+        }
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn refused_lines(&self) -> io::Result<Vec<Vec<u8>>> {
+        let bytes = match fs::read(self.dir.join(REJECTED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read?,
+        };
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(<[u8]>::to_vec).collect())
     }
 
     /// Records that are not in the database yet.
@@ -206,6 +258,22 @@ impl Spool {
         Ok(name)
     }
 }
+
+/// Whose record a line is, and when it was made.
+fn about(line: &[u8]) -> (Uuid, i64) {
+    serde_json::from_slice::<Entry>(line).map_or((Uuid::nil(), 0), |entry| (entry.conversation, entry.at_ms))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What no database would take, and the torn end that was found last.
+const REJECTED: &str = "spool.rejected";
+const TORN: &str = "spool.torn";
 
 fn checksum(payload: &[u8]) -> [u8; 8] {
     let digest = Sha256::digest(payload);
@@ -308,6 +376,29 @@ mod tests {
         assert!(matches!(Spool::open(dir.path(), 1 << 20), Err(Error::InUse(_))));
         drop(spool);
         assert_eq!(Spool::open(dir.path(), 1 << 20).unwrap().node().unwrap(), name);
+    }
+
+    #[test]
+    fn what_was_refused_is_cleared_away_with_its_conversation() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(dir.path(), 1 << 20).unwrap();
+        let (old, young) = (entry(1), Entry { at_ms: 100, conversation: Uuid::from_u128(9), ..entry(2) });
+        for entry in [&old, &young, &old] {
+            spool.reject(entry).unwrap();
+        }
+        spool.set_aside(b"nonsense").unwrap();
+        fs::write(dir.path().join(TORN), "words").unwrap();
+        assert_eq!(spool.refused().unwrap(), [Uuid::nil(), old.conversation, young.conversation]);
+        spool.clear_refused(&[old.conversation], 50).unwrap();
+        assert_eq!(
+            spool.refused().unwrap(),
+            [Uuid::nil(), old.conversation, young.conversation],
+            "there, and young; and torn"
+        );
+        assert!(!spool.refused_lines().unwrap().contains(&b"nonsense".to_vec()));
+        spool.clear_refused(&[], i64::MAX).unwrap();
+        assert!(spool.refused().unwrap().is_empty());
+        assert!(!dir.path().join(REJECTED).exists() && !dir.path().join(TORN).exists());
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
     macro_rules! list {
         ($index:literal, $filters:literal) => {
             concat!(
-                "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, ",
-                "audio_in_ms, audio_out_ms FROM conversations",
+                "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, ",
+                "started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms FROM conversations",
                 $index,
                 " WHERE tenant_id = $1 AND id < $2 AND id >= $3",
                 $filters,
@@ -61,14 +61,19 @@ pub const fn list(engine: Engine, filters: Filters) -> &'static str {
 }
 
 /// One conversation, `$2` its id.
-pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2";
 
 /// The same if it is the user's, `$3`.
-pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, state, end_reason, started_at_ms, ended_at_ms, \
-         audio_in_ms, audio_out_ms \
+pub const ONE_OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
      FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
+
+/// A user's conversations, `$2` whose, `$3` after which, `$4` how many.
+pub const OF_USER: &str = "SELECT id, session_id, user_id, agent, language, title, summary, summary_by, consent, state, end_reason, \
+         started_at_ms, ended_at_ms, audio_in_ms, audio_out_ms \
+     FROM conversations WHERE tenant_id = $1 AND user_id = $2 AND id > $3 ORDER BY id LIMIT $4";
 
 /// A conversation's items.
 pub const TIMELINE: &str = "SELECT item, position, role, kind, text, written, language, start_ms, end_ms, interrupted, response, call, \
@@ -137,6 +142,22 @@ pub const SEARCH_ALL_POSTGRES: &str = hits!(
      ORDER BY number + 0 DESC LIMIT $3"
 );
 
+/// The same for words (`$5` as a `tsquery`) that are rare without the last one. The index would first collect every item that
+/// has a word with the last one's beginning, a million if it is short; instead the few items with the other words are read.
+/// `OFFSET 0` because Postgres would ask the index for all of them.
+pub const SEARCH_FEW_POSTGRES: &str = hits!(
+    "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms FROM (\
+     SELECT number, conversation_id, item, role, text, start_ms, lexemes FROM items \
+     WHERE lexemes @@ (CAST($5 AS tsquery) && CAST('''@' || md5($1) || '''' AS tsquery)) AND tenant_id = $1 AND number < $2 \
+     OFFSET 0) i WHERE i.lexemes @@ CAST($4 AS tsquery) ORDER BY i.number DESC LIMIT $3"
+);
+
+/// Whether words (`$3` as a `tsquery`) are rare: in less than one of eighty of a tenant's newest items below a number
+/// (`$2`).
+pub const IS_RARE_POSTGRES: &str = "SELECT COUNT(*) < 50 FROM (\
+     SELECT lexemes FROM items WHERE tenant_id = $1 AND number < $2 ORDER BY number DESC LIMIT 4000) i \
+     WHERE lexemes @@ CAST($3 AS tsquery)";
+
 /// The same for SQLite, `$4` the words in FTS5's. FTS5 does know the order of numbers.
 pub const SEARCH_ALL_SQLITE: &str = hits!(
     "SELECT i.number, i.conversation_id, i.item, i.role, i.text, i.start_ms \
@@ -190,8 +211,16 @@ pub const USAGE_OF_USER: &str = usage!(" AND user_id = $4");
 /// Deletes a conversation, `$2` its id.
 pub const DELETE: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2";
 
-/// The same if it is the user's, `$3`.
-pub const DELETE_OF_USER: &str = "DELETE FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3";
+/// A conversation's files of sound.
+pub const TRACKS: &str = "SELECT part, track, node, offset_ms, started_at_ms, length_ms, bytes, complete \
+     FROM recordings WHERE conversation_id = $1 ORDER BY part, track DESC";
+
+/// Conversations that were deleted, and of which a node (`$1`) may have files; `$2` how many.
+pub const TO_ERASE: &str =
+    "SELECT conversation_id FROM recordings_deleted WHERE node = $1 ORDER BY conversation_id LIMIT $2";
+
+/// The node (`$1`) has erased those of a conversation (`$2`).
+pub const ERASED: &str = "DELETE FROM recordings_deleted WHERE node = $1 AND conversation_id = $2";
 
 /// Takes a session (`$1`) over for a node (`$2`) at a time (`$3`).
 pub const CLAIM: &str =
@@ -199,4 +228,5 @@ pub const CLAIM: &str =
 
 /// Marks the conversations of a node (`$1`) lost that it left live before a time (`$2`).
 pub const MARK_LOST: &str = "UPDATE conversations SET state = 'lost', end_reason = 'server_lost' \
-     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2)";
+     WHERE state = 'live' AND session_id IN (SELECT id FROM sessions WHERE node = $1 AND written_at_ms < $2) \
+     RETURNING id, tenant_id";

@@ -18,6 +18,22 @@ pub(super) struct SpoolThread {
     jobs: Arc<mpsc::SyncSender<Job>>,
 }
 
+/// The same for those who do not keep the thread alive.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor {
+    jobs: std::sync::Weak<mpsc::SyncSender<Job>>,
+}
+
+impl Visitor {
+    /// Does something with the spool. `None` if the thread has ended, or the disk does not answer in time.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Spool) -> T + Send + 'static,
+    ) -> Option<T> {
+        SpoolThread { jobs: self.jobs.upgrade()? }.call(job).await
+    }
+}
+
 /// Resolves when the thread has ended and the directory is free.
 pub(super) type Ended = oneshot::Receiver<()>;
 
@@ -37,6 +53,11 @@ impl SpoolThread {
             })
             .map_err(|source| in_file(dir, source))?;
         Ok((Self { jobs: Arc::new(jobs) }, when_ended))
+    }
+
+    /// For those who do not keep it alive.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor { jobs: Arc::downgrade(&self.jobs) }
     }
 
     /// Does something with the spool. `None` if the disk does not answer in time: then it may be done yet.

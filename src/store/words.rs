@@ -38,6 +38,12 @@ impl Query {
         format!("{}:*", words.join(" & "))
     }
 
+    /// The same without the last one, which may be the beginning of many words. `None` if there is no other.
+    pub fn whole_tsquery(&self) -> Option<String> {
+        let (_, whole) = self.0.split_last().filter(|(_, whole)| !whole.is_empty())?;
+        Some(whole.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" & "))
+    }
+
     /// As pieces of an item's words with a blank before and after each: all of them are in it, or it is no hit.
     pub fn pieces(&self) -> Vec<String> {
         let mut pieces: Vec<String> = self.0.iter().map(|word| format!(" {word} ")).collect();

@@ -41,6 +41,7 @@ fn install() -> Option<PrometheusHandle> {
     describe_gauge!("voice_store_up", "Whether the database took the last write");
     describe_gauge!("voice_store_spooled_records", "Records that wait in the spool for the database");
     describe_counter!("voice_store_records_total", "Records by what became of them");
+    describe_counter!("voice_recordings_total", "Files of sound by whether anything is missing in them");
     describe_gauge!("voice_shared_up", "Whether Redis answered when it was last asked");
     describe_counter!("voice_shared_calls_total", "Calls of Redis by what for and what became of them");
     describe_counter!("voice_shared_fallbacks_total", "Answers from this process' memory because Redis was away");
@@ -48,6 +49,7 @@ fn install() -> Option<PrometheusHandle> {
     describe_counter!("voice_shared_resets_total", "Times that Redis had lost everything");
     describe_counter!("voice_shared_taken_over_total", "Sessions that another node went on with");
     describe_counter!("voice_shared_phrases_total", "Phrases looked for in Redis, by whether they were there");
+    describe_counter!("voice_jobs_total", "Attempts at background jobs by kind and what became of them");
     describe_counter!("voice_rate_limited_total", "Requests refused because their caller asked too much");
     Some(handle)
 }
@@ -109,6 +111,12 @@ pub(crate) fn records(outcome: &'static str, records: usize) {
     counter!("voice_store_records_total", "outcome" => outcome).increment(records as u64);
 }
 
+/// A file of sound is over.
+pub(crate) fn recorded(is_complete: bool) {
+    let outcome = if is_complete { "complete" } else { "incomplete" };
+    counter!("voice_recordings_total", "outcome" => outcome).increment(1);
+}
+
 /// Redis answers, or does not any more.
 pub(crate) fn shared_up(is_up: bool) {
     gauge!("voice_shared_up").set(f64::from(u8::from(is_up)));
@@ -142,6 +150,11 @@ pub(crate) fn shared_taken_over() {
 /// A phrase was looked for.
 pub(crate) fn shared_phrase(is_hit: bool) {
     counter!("voice_shared_phrases_total", "outcome" => if is_hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// What became of an attempt at a job.
+pub(crate) fn job(kind: &str, outcome: &'static str) {
+    counter!("voice_jobs_total", "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// Somebody asked too much.

@@ -20,6 +20,9 @@ use crate::{audio::Samples, engine::Error};
 /// How long a phrase is kept that nobody asks for.
 const IDLE: Duration = Duration::from_secs(3_600);
 
+/// How long one is kept whoever asks: a phrase may name somebody who is erased meanwhile, and that takes no longer than a day.
+const OLDEST: Duration = Duration::from_secs(23 * 3_600);
+
 /// What speech depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -90,6 +93,7 @@ impl Cache {
                 u32::try_from(text + samples).unwrap_or(u32::MAX)
             })
             .time_to_idle(IDLE)
+            .time_to_live(OLDEST)
             .build();
         let (phrases, counters) = (OnceLock::new(), Arc::default());
         Self { engine, name, identity: name.into(), longest_ms, recordings, phrases, counters }

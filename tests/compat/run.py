@@ -50,6 +50,7 @@ CLIENTS = {
     "npm openai 6, TLS": [*NODE, "node/openai.mjs", "openai"],
     "npm openai 7, TLS": [*NODE, "node/openai.mjs", "openai-7"],
     "plain websocket": [*PYTHON, "raw_websocket.py"],
+    "the client of docs/clients.md": [*PYTHON, "native.py"],
     "from voice to speech_started": [*PYTHON, "onset.py"],
 }
 # Not beside others: pipecat's own voice activity detection must keep up with the microphone, or words are cut before they are

@@ -16,12 +16,16 @@ mod deploy;
 #[cfg(feature = "whisper")]
 mod end_to_end;
 mod http;
+mod jobs;
 mod models;
+mod privacy;
 mod protocol;
+mod reach;
 mod session;
 mod store;
 mod stt;
 mod support;
+mod tape;
 mod tidy;
 mod tts;
 mod vad;

@@ -14,8 +14,10 @@ use utoipa::IntoParams;
 
 use super::{
     App, Problem,
+    asked::{bad_cursor, limit, parameters},
     export::{self, Format},
     kept,
+    who::{Asking, Asks as _},
     wire::{ConversationView, HitView, List, UsageView},
 };
 use crate::{
@@ -54,7 +56,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -69,6 +71,7 @@ pub(super) async fn list(
         agent: query.agent,
         state: query.state,
     };
+    who.note(&app, "list", "conversations")?;
     let page = kept(&app)?.store.conversations(who.scope(), &filter).await?;
     let next = page.conversations.last().filter(|_| page.has_more).map(|last| last.id.to_string());
     let data = page.conversations.into_iter().map(ConversationView::of).collect();
@@ -82,7 +85,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (conversation, items) = whole(&app, &who, path).await?;
@@ -110,7 +113,7 @@ pub(super) struct TranscriptQuery {
 )]
 pub(super) async fn transcript(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
     query: Result<Parameters<TranscriptQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -147,16 +150,24 @@ pub(super) async fn transcript(
 )]
 pub(super) async fn delete(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = id(path)?;
-    if kept(&app)?.store.delete(who.scope(), id).await? {
-        tracing::info!(conversation = %id, "deleted");
-        Ok(StatusCode::NO_CONTENT.into_response())
-    } else {
-        Err(unknown())
+    let kept = kept(&app)?;
+    who.note(&app, "delete", id)?;
+    let gone = kept.store.delete(who.scope(), id).await?.ok_or_else(unknown)?;
+    // If Redis is away, its state ends by itself.
+    let _ends_by_itself = app.shared.forget(gone.session).await;
+    tracing::info!(conversation = %id, "deleted");
+    match kept.deck.erase(id).await {
+        Ok(()) => {
+            let _again_next_time = kept.store.erased(kept.recorder.node(), id).await;
+        }
+        // The database remembers that it is to be erased.
+        Err(error) => tracing::warn!(%error, conversation = %id, "its sound is erased later"),
     }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// What can be asked of the search.
@@ -181,12 +192,14 @@ pub(super) struct SearchQuery {
 )]
 pub(super) async fn search(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
     let words = Query::parse(&query.q).ok_or_else(|| Problem::bad_request("q has no words in it."))?;
     let below = query.after.as_deref().map(str::parse).transpose().map_err(|_| bad_cursor())?;
+    // Not for which words: those say as much as the answer.
+    who.note(&app, "search", "conversations")?;
     let page = kept(&app)?.store.search(who.scope(), &words, below, limit(query.limit)?).await?;
     let next = page.hits.last().filter(|_| page.has_more).map(|last| last.number.to_string());
     let data = page.hits.into_iter().map(|hit| {
@@ -216,7 +229,7 @@ pub(super) struct UsageQuery {
 )]
 pub(super) async fn usage(
     State(app): State<App>,
-    Extension(who): Extension<Principal>,
+    Extension(who): Asking,
     query: Result<Parameters<UsageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let query = parameters(query)?;
@@ -243,32 +256,18 @@ async fn whole(
     let id = id(path)?;
     let store = &kept(app)?.store;
     let conversation = store.conversation(who.scope(), id).await?.ok_or_else(unknown)?;
+    who.note(app, "read", id)?;
     let items = store.timeline(id).await?;
     Ok((conversation, items))
 }
 
-pub(super) fn parameters<T>(query: Result<Parameters<T>, QueryRejection>) -> Result<T, Problem> {
-    query.map(|Parameters(query)| query).map_err(|rejection| Problem::bad_request(rejection.body_text()))
-}
-
 /// An id; a text that is none names nothing, like one that nobody has.
-fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
+pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<ConversationId, Problem> {
     path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(unknown)
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::not_found("There is no conversation of this id.")
-}
-
-fn bad_cursor() -> Problem {
-    Problem::bad_request("after is the next of an earlier answer.")
-}
-
-pub(super) fn limit(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit.unwrap_or(LIMIT_DEFAULT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Problem::bad_request("limit is 1 to 100.")),
-    }
 }
 
 pub(super) fn time(name: &str, text: &str) -> Result<i64, Problem> {
@@ -276,6 +275,4 @@ pub(super) fn time(name: &str, text: &str) -> Result<i64, Problem> {
     text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| wrong())
 }
 
-const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
 const USAGE_MS_MAX: i64 = 400 * 86_400_000;

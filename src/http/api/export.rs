@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::store::{Conversation, Item};
+use crate::store::{Conversation, Item, record::ItemRow};
 
 /// What a transcript can be exported as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -75,7 +75,7 @@ pub(super) fn markdown(conversation: &Conversation, items: &[Item]) -> String {
     let title = conversation.title.as_deref().map_or_else(|| "Conversation".to_owned(), flat);
     let started = super::wire::rfc3339(conversation.started_at_ms);
     let mut out = format!("# {title}\n\n{started}, agent {}\n", flat(&conversation.agent));
-    for item in items {
+    for Item { row: item, .. } in items {
         let time = item.start_ms.map(|ms| format!(" ({})", clock(ms, '.'))).unwrap_or_default();
         let text = flat(&item.text);
         let _infallible = match item.kind.as_str() {
@@ -102,25 +102,25 @@ pub(super) fn markdown(conversation: &Conversation, items: &[Item]) -> String {
 /// The words alone, a line each.
 pub(super) fn text(items: &[Item]) -> String {
     let mut out = String::new();
-    for item in items.iter().filter(|item| is_said(item)) {
+    for item in items.iter().map(|item| &item.row).filter(|item| is_said(item)) {
         let words: Vec<&str> = item.text.split_whitespace().collect();
         let _infallible = writeln!(out, "{}: {}", speaker(item), words.join(" "));
     }
     out
 }
 
-fn is_said(item: &Item) -> bool {
+fn is_said(item: &ItemRow) -> bool {
     matches!(item.kind.as_str(), "speech" | "text" | "reply") && !item.text.trim().is_empty()
 }
 
-fn speaker(item: &Item) -> &'static str {
+fn speaker(item: &ItemRow) -> &'static str {
     if item.role == "assistant" { "Assistant" } else { "User" }
 }
 
 /// What was said, cut so that each cue can be read: two lines, seven seconds.
 fn cues(items: &[Item]) -> impl Iterator<Item = Cue> {
     let mut so_far_ms = 0;
-    items.iter().filter(|item| is_said(item)).flat_map(move |item| {
+    items.iter().map(|item| &item.row).filter(|item| is_said(item)).flat_map(move |item| {
         let lines = wrapped(&item.text);
         let start_ms = item.start_ms.unwrap_or(so_far_ms);
         // Text that was never spoken is shown as long as reading it takes.

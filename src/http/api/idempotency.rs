@@ -3,7 +3,7 @@
 //! The name counts per caller and address of the resource, for 24 hours. What is compared is the method, the address, the
 //! content type and the first [`COMPARED_BYTES`] of the body; the boundaries of a form, which every attempt makes anew, are
 //! left out. Answers of up to [`ANSWER_BYTES_MAX`] whose length is known come again as they were. A longer one, or one
-//! that is sent while it is made, does not: who repeats that request is told that it was done. An answer that says that nothing was
+//! that is sent while it is made, or one with a secret in it, does not: who repeats that request is told that it was done. An answer that says that nothing was
 //! done (5xx, 401, 403, 408, 409, 429) is not remembered.
 
 use axum::{
@@ -23,6 +23,10 @@ use crate::{
     http::{App, limits::caller},
     store::shared::{Beginning, Begun, Digest},
 };
+
+/// Put into an answer that is told once: it holds a secret, and is kept nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct NotKept;
 
 /// Bytes of a request's body that are compared; the rest is not held.
 const COMPARED_BYTES: usize = 1 << 20;
@@ -66,9 +70,8 @@ async fn named(app: &App, name: &HeaderValue, request: Request, next: Next) -> R
         Beginning::Mismatch => {
             Err(Problem::other_request("This Idempotency-Key was used for another request. Take a new one."))
         }
-        Beginning::Done(kept) => Answer::read(&kept).ok_or_else(|| {
-            Problem::conflict("already_done", "This was done, and its answer was not to be kept, or too long.")
-        }),
+        Beginning::Done(kept) => Answer::read(&kept)
+            .ok_or_else(|| Problem::conflict("already_done", "This was done, and its answer is not kept.")),
     }
 }
 
@@ -153,9 +156,8 @@ async fn answer(begun: Begun, response: Response) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let is_secret = parts.extensions.get::<SaidOnce>().is_some();
-    let is_short = !is_secret && body.size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_BYTES_MAX as u64);
-    if !is_short {
+    let is_short = body.size_hint().exact().is_some_and(|bytes| bytes <= ANSWER_BYTES_MAX as u64);
+    if !is_short || parts.extensions.get::<NotKept>().is_some() {
         let _only_this_caller_knows = begun.finish(Bytes::new()).await;
         return Response::from_parts(parts, body);
     }
@@ -166,10 +168,6 @@ async fn answer(begun: Begun, response: Response) -> Response {
     let _only_this_caller_knows = begun.finish(Answer::write(status, &parts.headers, &body)).await;
     Response::from_parts(parts, Body::from(body))
 }
-
-/// Marks an answer with a secret in it, among its extensions: it is kept nowhere, and not given again.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct SaidOnce;
 
 /// The head of an answer as it is kept; a line feed and the body follow. Nothing at all: it was too long.
 #[derive(Serialize, Deserialize)]

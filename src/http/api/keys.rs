@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     App, Problem,
-    idempotency::SaidOnce,
+    idempotency::NotKept,
     wire::{List, rfc3339},
 };
 use crate::{
@@ -109,8 +109,8 @@ pub(super) async fn list(
     query: Result<Parameters<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let identities = admin(&app, &who)?;
-    let query = super::conversations::parameters(query)?;
-    let limit = super::conversations::limit(query.limit)?;
+    let query = super::asked::parameters(query)?;
+    let limit = super::asked::limit(query.limit)?;
     let after = query.after.as_deref().map(str::parse).transpose();
     let after = after.map_err(|_| Problem::bad_request("after is the next of an earlier answer."))?;
     let mut rows = identities.keys(&who.tenant, after, limit + 1).await?;
@@ -161,7 +161,7 @@ pub(super) async fn create(
     let shown = identities.make_key(new).await?;
     tracing::info!(key = %shown.row.id, "an API key was made");
     let mut response = (StatusCode::CREATED, Json(KeyView::of(shown.row, Some(shown.key)))).into_response();
-    response.extensions_mut().insert(SaidOnce);
+    response.extensions_mut().insert(NotKept);
     Ok(response)
 }
 

@@ -17,12 +17,18 @@ use super::{
 };
 use crate::auth::{Role, Scopes};
 
+mod asked;
+mod audio;
 mod conversations;
 mod export;
 pub(super) mod idempotency;
+mod jobs;
 mod keys;
 pub(super) mod limits;
 mod problem;
+mod users;
+mod webhooks;
+mod who;
 mod wire;
 
 pub(super) use problem::Problem;
@@ -33,10 +39,21 @@ pub(super) fn router(app: App) -> OpenApiRouter<App> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::read, conversations::delete))
         .routes(routes!(conversations::transcript))
+        .routes(routes!(audio::list))
+        .routes(routes!(audio::read))
         .routes(routes!(conversations::search))
         .routes(routes!(conversations::usage))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(users::export))
+        .routes(routes!(users::erase))
+        .routes(routes!(users::audit))
         .split_for_parts();
     let router = router
         // A route of its own and no fallback: the page's `/{*path}` would win over that.

@@ -99,6 +99,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", detail)
     }
 
+    /// It cannot be written down who asked.
+    pub(super) fn unnoted() -> Self {
+        let detail = "The audit trail cannot be written, and nothing is read without it.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", detail).again_in(2)
+    }
+
     /// Nobody wrote it down.
     pub(in crate::http) fn nothing_kept() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_kept", "This server keeps no conversations (store.engine is none).")

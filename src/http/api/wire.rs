@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{Conversation, Hit, Item, Receipt, Usage, words::Piece};
+use crate::store::{Conversation, Hit, Item, Usage, record::ReceiptRow, words::Piece};
 
 /// A part of a list, in the shape that OpenAI's lists have.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,7 +25,14 @@ pub(super) struct ConversationView {
     user: Option<String>,
     agent: String,
     language: String,
+    /// What it was about, once it is over.
     title: Option<String>,
+    /// The same in a few sentences.
+    summary: Option<String>,
+    /// What made title and summary: a model's name, or a method's.
+    summary_by: Option<String>,
+    /// Whether who spoke agreed to being kept, if the client said so (`hello.consent`).
+    consent: Option<bool>,
     state: String,
     end_reason: Option<String>,
     started_at: String,
@@ -48,6 +55,9 @@ impl ConversationView {
             agent: conversation.agent,
             language: conversation.language,
             title: conversation.title,
+            summary: conversation.summary,
+            summary_by: conversation.summary_by,
+            consent: conversation.consent,
             state: conversation.state,
             end_reason: conversation.end_reason,
             started_at: rfc3339(conversation.started_at_ms),
@@ -60,7 +70,7 @@ impl ConversationView {
     }
 
     /// With everything in it.
-    pub(super) fn whole(conversation: Conversation, items: Vec<Item>, receipts: Vec<Receipt>) -> Self {
+    pub(super) fn whole(conversation: Conversation, items: Vec<Item>, receipts: Vec<ReceiptRow>) -> Self {
         Self {
             items: Some(items.into_iter().map(ItemView::of).collect()),
             replies: Some(receipts.into_iter().map(ReceiptView::of).collect()),
@@ -96,6 +106,8 @@ struct ItemView {
 
 impl ItemView {
     fn of(item: Item) -> Self {
+        let recorded_at = rfc3339(item.recorded_at_ms);
+        let item = item.row;
         Self {
             id: item.item,
             role: item.role,
@@ -111,7 +123,7 @@ impl ItemView {
             call: item.call,
             tool: item.tool,
             arguments: item.arguments,
-            recorded_at: rfc3339(item.recorded_at_ms),
+            recorded_at,
         }
     }
 }
@@ -144,7 +156,7 @@ struct Tokens {
 }
 
 impl ReceiptView {
-    fn of(receipt: Receipt) -> Self {
+    fn of(receipt: ReceiptRow) -> Self {
         Self {
             reply: receipt.response,
             turn: receipt.turn,

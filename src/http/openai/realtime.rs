@@ -156,9 +156,10 @@ async fn connection(app: App, who: Principal, permit: Permit, id: SessionId, ope
     match RealtimeCodec::accept(opening, &app.settings, id) {
         Ok((codec, mut settings, welcome)) => {
             let codec = Box::new(codec);
-            let scribe = app.kept.as_ref().map(|kept| kept.begin(&who, id, agent, settings.language.to_string()));
+            let scribe = app.kept.as_ref().map(|kept| kept.begin(&who, id, agent, settings.language.to_string(), None));
             settings.durable = scribe.is_some();
             let held = scribe.as_ref().map(|scribe| app.shared.hold(scribe.session(), scribe.epoch()));
+            let tape = app.tape(scribe.as_ref());
             let talk = socket::Talk {
                 id,
                 codec,
@@ -167,6 +168,7 @@ async fn connection(app: App, who: Principal, permit: Permit, id: SessionId, ope
                 welcome,
                 began,
                 scribe,
+                tape,
                 kept: None,
                 held,
                 expected: None,

@@ -123,7 +123,7 @@ async fn process(
     let length = converse::measure(&recording).await.map_err(problem)?;
     let id = SessionId::new();
     let kept = app.kept.as_ref().filter(|_| wanted.store.unwrap_or(true));
-    let scribe = kept.map(|kept| kept.begin(&who, id, AGENT.to_owned(), language));
+    let scribe = kept.map(|kept| kept.begin(&who, id, AGENT.to_owned(), language, None));
     let conversation = scribe.as_ref().map(|scribe| scribe.conversation().to_string());
     let pass = socket::pass(&app, &who);
     let updates: Updates =

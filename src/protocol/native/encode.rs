@@ -50,6 +50,7 @@ pub(super) fn ready(negotiated: &Negotiated, offer: &Offer, welcome: &Welcome<'_
     Ready {
         session: welcome.session.to_string(),
         conversation: welcome.conversation.map(|id| id.to_string()),
+        recorded: welcome.recorded,
         agent: negotiated.agent.clone(),
         input: formats::applied(&negotiated.input, Some(negotiated.pace.as_str())),
         output: formats::applied(&negotiated.output, None),

@@ -158,6 +158,8 @@ pub struct Negotiated {
     pub client: ClientInfo,
     /// A stored conversation that the client wants to go on with.
     pub conversation: Option<ConversationId>,
+    /// Whether who speaks agreed to being kept, if the client said so.
+    pub consent: Option<bool>,
     /// A dropped session that the client wants to come back to.
     pub resume: Option<Resume>,
 }
@@ -199,6 +201,7 @@ pub fn negotiate(message: &Message, offer: &Offer) -> Result<Negotiated, Protoco
         agent,
         client: hello.client,
         conversation,
+        consent: hello.consent,
         resume: hello.resume,
     })
 }

@@ -76,12 +76,14 @@ pub struct Welcome<'a> {
     pub past: Option<&'a [Item]>,
     /// For coming back.
     pub token: Option<&'a str>,
+    /// Whether the sound is kept.
+    pub recorded: bool,
 }
 
 impl Welcome<'_> {
     /// To a session of which nothing is kept.
     pub const fn new(session: SessionId) -> Self {
-        Self { session, conversation: None, past: None, token: None }
+        Self { session, conversation: None, past: None, token: None, recorded: false }
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     pen::{From, Pen, Verdict},
     record::Entry,
     spool::{Chunk, Spool},
-    thread::{Ended, SpoolThread},
+    thread::{Ended, SpoolThread, Visitor},
 };
 use crate::telemetry::metrics;
 
@@ -40,6 +40,7 @@ pub struct Recorder {
     queue: mpsc::Sender<Queued>,
     node: Arc<str>,
     load: Arc<Load>,
+    spool: Visitor,
 }
 
 /// The recorder's task. Dropping it ends it at once; what is in its queue is lost then.
@@ -85,6 +86,7 @@ impl Recorder {
         load.spooled.store(spool.records(), Ordering::Relaxed);
         metrics::spooled(spool.records());
         let (spool, ended) = SpoolThread::start(spool, &store.config.dir)?;
+        let visitor = spool.visitor();
         let writer = Writer {
             queue: records,
             load: Arc::clone(&load),
@@ -101,12 +103,27 @@ impl Recorder {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone(), ended));
-        Ok((Self { queue, node: node.into(), load }, Running { tasks, stop }))
+        Ok((Self { queue, node: node.into(), load, spool: visitor }, Running { tasks, stop }))
     }
 
     /// The name of this server, under which it claims sessions.
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// Clears away what no database would take (and what was torn) if it is older than this time and its conversation is not
+    /// there: it was deleted, or never was.
+    pub async fn clear_refused(&self, store: &Store, before_ms: i64) -> Result<(), Error> {
+        let Some(Ok(conversations)) = self.spool.call(|spool| spool.refused()).await else { return Ok(()) };
+        if conversations.is_empty() {
+            return Ok(());
+        }
+        let known = store.known(&conversations).await?;
+        let cleared = self.spool.call(move |spool| spool.clear_refused(&known, before_ms)).await;
+        if let Some(Err(error)) = cleared {
+            tracing::warn!(%error, "refused records cannot be cleared away");
+        }
+        Ok(())
     }
 
     /// Records that are on disk here and not in the database.

@@ -105,6 +105,10 @@ impl Local {
         });
     }
 
+    pub(super) fn forget(&self, session: SessionId) {
+        self.snapshots.change(session, |_| Change::Remove);
+    }
+
     pub(super) fn owner(&self, session: SessionId) -> Option<Owner> {
         self.leases.get(&session)
     }

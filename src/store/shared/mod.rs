@@ -267,6 +267,11 @@ impl Shared {
         at!(self, place => place.remove(session, node, epoch))
     }
 
+    /// Forgets the state of a conversation, whoever has its session.
+    pub async fn forget(&self, session: SessionId) -> Result<(), Away> {
+        at!(self, place => place.forget(session))
+    }
+
     /// Lets whoever shows the token of this digest take up `session`, once, within the resume window. A token that was taken
     /// once is not revived by being put again.
     pub async fn put_resume_token(&self, token: Digest, session: SessionId) -> Result<(), Away> {

@@ -82,6 +82,13 @@ impl Redis {
         self.give_up(session, node, epoch, "all").await
     }
 
+    pub(super) async fn forget(&self, session: SessionId) -> Result<(), Away> {
+        let mut del = cmd("DEL");
+        del.arg(self.keys.snapshot(session));
+        let _was_there: i64 = self.ask("forget", &del).await?;
+        Ok(())
+    }
+
     async fn give_up(&self, session: SessionId, node: &str, epoch: i64, what: &str) -> Result<(), Away> {
         let mut call = scripts::GIVE_UP.key(self.keys.lease(session));
         call.key(self.keys.snapshot(session)).arg(node).arg(epoch).arg(what);

@@ -5,5 +5,7 @@ mod chance;
 mod checker;
 mod client;
 mod killing;
-mod node;
 mod owners;
+mod sound;
+
+use crate::support::node;

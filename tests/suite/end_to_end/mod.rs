@@ -2,6 +2,7 @@
 
 mod formats;
 mod interrupting;
+mod sound;
 mod sounds;
 mod support;
 mod words;

@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use floe::config::Config;
-use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time;
-use tokio_tungstenite::{
-    connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
-};
 
 use super::routes::client;
 use crate::support::{
+    client::Client,
     duplex::{engines, hello, rhythm},
     server::Server,
 };
@@ -26,27 +22,15 @@ async fn server(dir: &tempfile::TempDir) -> Server {
 }
 
 /// Types some words, waits for each reply, says goodbye; gives everything the server said.
-async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
-    let mut request = server.stream().into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
-    let (mut socket, _) = connect_async(request).await.unwrap();
-    let mut said = Vec::new();
-    let mut tell = vec![json!({ "type": "bye", "flush": true })];
-    tell.extend(words.iter().rev().map(|text| json!({ "type": "text", "text": text, "reply": true })));
-    socket.send(Message::text(hello().to_string())).await.unwrap();
-    let talking = async {
-        while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
-            let event: Value = serde_json::from_str(&text).unwrap();
-            if event["type"] == "ready" || event["type"] == "reply.done" {
-                let next = tell.pop().expect("no reply to a goodbye");
-                socket.send(Message::text(next.to_string())).await.unwrap();
-            }
-            said.push(event);
-        }
-    };
-    time::timeout(Duration::from_secs(60), talking).await.expect("the conversation ends");
-    said
+pub(super) async fn converse(server: &Server, words: &[&str]) -> Vec<Value> {
+    let (mut client, _) = Client::begin(server, hello()).await;
+    for text in words {
+        client.ask(text).await;
+    }
+    client.tell(json!({ "type": "bye", "flush": true })).await;
+    client.until("close").await;
+    client.seen.pop();
+    client.seen
 }
 
 async fn get(server: &Server, path: &str) -> Value {
@@ -63,7 +47,7 @@ async fn text(server: &Server, path: &str) -> (String, String) {
 }
 
 /// Waits until the conversation has been written to its end.
-async fn ended(server: &Server, id: &str) -> Value {
+pub(super) async fn ended(server: &Server, id: &str) -> Value {
     let waiting = async {
         loop {
             let conversation = get(server, &format!("/api/v1/conversations/{id}")).await;

@@ -2,6 +2,8 @@
 
 mod access;
 mod admission;
+mod after;
+mod audio;
 mod commands;
 mod conversations;
 mod going_on;

@@ -6,8 +6,8 @@ use floe::config::Config;
 use serde_json::{Value, json};
 use tokio::time;
 
-use super::going_on::{Client, going_on, returning, server, written};
-use crate::support::{postgres::Cluster, redis::RedisServer};
+use super::going_on::{going_on, returning, server, written};
+use crate::support::{client::Client, postgres::Cluster, redis::RedisServer};
 
 /// A server of its own on what both share.
 async fn node(postgres: &Cluster, redis: &RedisServer, dir: &Path) -> Config {

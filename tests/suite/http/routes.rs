@@ -34,7 +34,10 @@ async fn the_page_comes_with_a_strict_policy_and_everything_it_names() {
     let (status, headers, page) = get(server.http("/")).await;
     assert_eq!(status, 200);
     let policy = headers["content-security-policy"].to_str().unwrap();
-    assert!(!policy.contains("unsafe") && policy.contains("default-src 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("blob"), "{policy}");
+    assert!(policy.contains("default-src 'none'") && policy.contains("require-trusted-types-for 'script'"), "{policy}");
+    assert!(headers["permissions-policy"].to_str().unwrap().contains("microphone=(self)"), "{headers:?}");
+    assert!(!headers.contains_key("access-control-allow-origin"), "other pages have no business with this one");
     let named: Vec<&str> =
         page.split('"').filter(|value| [".js", ".css", ".svg"].iter().any(|kind| value.ends_with(kind))).collect();
     assert!(named.len() >= 2, "the page names its script and its style: {named:?}");
@@ -47,4 +50,31 @@ async fn the_page_comes_with_a_strict_policy_and_everything_it_names() {
     assert_eq!(get(server.http("/nothing-here")).await.0, 404);
     assert_eq!(get(server.http("/../Cargo.toml")).await.0, 404);
     assert_eq!(get(server.http("/%2e%2e/Cargo.toml")).await.0, 404);
+}
+
+#[tokio::test]
+async fn the_widget_is_for_the_pages_of_others_and_is_sent_once() {
+    let server = Server::start(Config::default(), engines(&[], rhythm(1, 1, 1))).await;
+    for path in ["/widget.js", "/voice.js", "/worklet.js"] {
+        let (status, headers, script) = get(server.http(path)).await;
+        assert_eq!(
+            (status, headers["content-type"].to_str().unwrap()),
+            (200, "text/javascript; charset=utf-8"),
+            "{path}"
+        );
+        assert_eq!(headers["access-control-allow-origin"], "*", "{path}");
+        assert_eq!(headers["cache-control"], "no-cache", "{path}");
+        assert!(script.len() > 1_000, "{path} is empty");
+        let tag = headers["etag"].to_str().unwrap();
+        for (asked, wanted) in
+            [(tag.to_owned(), 304), (format!("\"other\", W/{tag}"), 304), ("\"other\"".to_owned(), 200)]
+        {
+            let again = client().get(server.http(path)).header("if-none-match", &asked).send().await.unwrap();
+            assert_eq!(
+                (again.status().as_u16(), &again.headers()["etag"]),
+                (wanted, &headers["etag"]),
+                "{path} {asked}"
+            );
+        }
+    }
 }

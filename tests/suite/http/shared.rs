@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use floe::{config::Config, tts};
-use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time};
+use tokio::time;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
+    connect_async,
+    tungstenite::{client::IntoClientRequest as _, http::HeaderValue},
 };
 
 use super::routes::client;
 use crate::support::{
+    client::Client,
     duplex::{engines, hello, rhythm},
     redis::RedisServer,
     server::Server,
@@ -34,49 +34,18 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 /// A conversation that goes on.
-struct Talk(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct Talk(Client);
 
 impl Talk {
     async fn begin(server: &Server) -> Self {
-        let mut request = server.stream().into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("floe.v1"));
-        let (socket, _) = connect_async(request).await.unwrap();
-        let mut talk = Self(socket);
-        talk.tell(hello()).await;
-        talk.until("ready").await;
-        talk
-    }
-
-    async fn tell(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    /// What the server says until an event of this type.
-    async fn until(&mut self, kind: &str) -> Vec<Value> {
-        let mut said = Vec::new();
-        let listening = async {
-            loop {
-                let message = self.0.next().await.expect("the socket stays open").unwrap();
-                let Message::Text(text) = message else { continue };
-                let event: Value = serde_json::from_str(&text).unwrap();
-                let found = event["type"] == kind;
-                said.push(event);
-                if found {
-                    return;
-                }
-            }
-        };
-        time::timeout(PATIENCE, listening).await.expect("the server goes on");
-        said
+        Self(Client::begin(server, hello()).await.0)
     }
 
     /// Says something, and hears the whole reply.
     async fn say(&mut self, text: &str) {
-        self.tell(json!({ "type": "text", "text": text, "reply": true })).await;
-        let said = self.until("reply.done").await;
-        let done = said.last().unwrap();
+        let done = self.0.ask(text).await;
         assert_eq!(done["status"], "completed", "{done}");
-        assert!(!said.iter().any(|event| event["type"] == "error"), "{said:?}");
+        assert!(!self.0.seen.iter().any(|event| event["type"] == "error"), "{:?}", self.0.seen);
     }
 }
 

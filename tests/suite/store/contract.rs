@@ -10,7 +10,13 @@ use floe::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Kept, PATIENCE, closed, decided, durable, opening, receipt, said};
+use super::{
+    Kept, PATIENCE, closed, decided, durable, opening, receipt, said,
+    tracks::{
+        a_file_of_an_overtaken_session_is_known_all_the_same,
+        files_of_sound_are_listed_and_their_deletion_is_remembered,
+    },
+};
 use crate::support::postgres::Cluster;
 
 /// Every promise, once on each database. Postgres gets a fresh database per promise in one cluster: making a cluster takes
@@ -44,12 +50,15 @@ promises!(
     whoever_claims_a_session_fences_the_others,
     lists_come_in_parts_and_filtered,
     words_are_found_and_marked,
+    words_before_a_beginning_are_found_be_they_rare_or_frequent,
     usage_is_summed_by_day,
     strange_texts_are_kept,
     tenants_do_not_see_each_other,
     users_do_not_see_each_other,
     a_server_that_died_leaves_its_conversations_marked,
     a_session_that_is_dropped_is_marked,
+    files_of_sound_are_listed_and_their_deletion_is_remembered,
+    a_file_of_an_overtaken_session_is_known_all_the_same,
 );
 
 fn any() -> Filter {
@@ -95,14 +104,14 @@ async fn what_was_said_is_read_again(config: Config) {
     assert_eq!(conversation.end_reason.as_deref(), Some("goodbye"));
     assert!(conversation.ended_at_ms.is_some_and(|ended| ended >= conversation.started_at_ms));
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items.iter().map(|item| item.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
+    assert_eq!(items.iter().map(|item| item.row.item).collect::<Vec<_>>(), [1, 3, 2], "by place, not by number");
     assert_eq!(
-        (items[0].text.as_str(), items[0].start_ms, items[0].end_ms),
+        (items[0].row.text.as_str(), items[0].row.start_ms, items[0].row.end_ms),
         ("what time is it", Some(1_000), Some(1_900))
     );
-    assert_eq!((items[1].text.as_str(), items[1].written.as_deref()), ("It is", Some("It is noon.")));
-    assert!(items[1].interrupted && !items[0].interrupted);
-    assert_eq!(items[2].arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
+    assert_eq!((items[1].row.text.as_str(), items[1].row.written.as_deref()), ("It is", Some("It is noon.")));
+    assert!(items[1].row.interrupted && !items[0].row.interrupted);
+    assert_eq!(items[2].row.arguments.as_deref(), Some("{\"zone\":\"UTC\"}"));
     let receipts = kept.store.receipts(id).await.unwrap();
     assert_eq!(receipts.len(), 1);
     assert_eq!((receipts[0].endpoint_ms, receipts[0].transcript_ms, receipts[0].input_tokens), (Some(510), None, 120));
@@ -113,7 +122,7 @@ async fn what_was_said_is_read_again(config: Config) {
 }
 
 /// Puts these into the spool of a directory, as a server that was killed would have left them.
-fn leave_in_spool(config: &Config, entries: &[Entry]) {
+pub(super) fn leave_in_spool(config: &Config, entries: &[Entry]) {
     let mut bytes = Vec::new();
     for entry in entries {
         let payload = serde_json::to_vec(entry).unwrap();
@@ -124,7 +133,7 @@ fn leave_in_spool(config: &Config, entries: &[Entry]) {
     std::fs::write(config.dir.join("spool.v1"), bytes).unwrap();
 }
 
-fn entry(conversation: ConversationId, session: SessionId, revision: i64, change: Change) -> Entry {
+pub(super) fn entry(conversation: ConversationId, session: SessionId, revision: i64, change: Change) -> Entry {
     Entry { conversation: conversation.uuid(), session: session.uuid(), epoch: 1, revision, at_ms: 1_000, change }
 }
 
@@ -155,7 +164,7 @@ async fn the_newest_state_of_an_item_wins_in_whatever_order_they_come(config: Co
     let kept = Kept::open(&config).await;
     super::caught_up(&kept.recorder).await;
     assert_eq!(kept.store.timeline(id).await.unwrap(), before, "replaying changes nothing");
-    assert_eq!(before[0].text, "third");
+    assert_eq!(before[0].row.text, "third");
     assert_eq!(kept.store.receipts(id).await.unwrap().len(), 1);
     assert_eq!(kept.store.conversations(Scope::tenant("default"), &any()).await.unwrap().conversations.len(), 1);
     let found = kept.store.search(Scope::tenant("default"), &Query::parse("first").unwrap(), None, 10).await.unwrap();
@@ -170,8 +179,8 @@ async fn what_was_deleted_stays_deleted(config: Config) {
     let id = scribe.conversation();
     let secret = scribe.put(said(1, "my secret")).unwrap();
     durable(&scribe, secret).await;
-    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap());
-    assert!(!kept.store.delete(Scope::tenant("default"), id).await.unwrap(), "it is gone");
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_some());
+    assert!(kept.store.delete(Scope::tenant("default"), id).await.unwrap().is_none(), "it is gone");
     // Its session does not know, and goes on.
     let after = scribe.put(said(2, "another secret")).unwrap();
     assert!(decided(&mut scribe.progress(), after).await.lost_to >= after, "nobody is told that this is kept");
@@ -209,7 +218,7 @@ async fn whoever_claims_a_session_fences_the_others(config: Config) {
     let progress = decided(&mut scribe.progress(), stale).await;
     assert!(progress.lost_to >= stale && progress.durable_to == mine, "{progress:?}");
     drop(scribe);
-    assert_eq!(kept.store.timeline(id).await.unwrap()[0].text, "mine");
+    assert_eq!(kept.store.timeline(id).await.unwrap()[0].row.text, "mine");
     let state = kept.store.conversation(Scope::tenant("default"), id).await.unwrap().unwrap().state;
     assert_eq!(state, "live", "the stale session cannot even end it");
     kept.stop().await;
@@ -301,7 +310,29 @@ async fn words_are_found_and_marked(config: Config) {
     let gone = scribe.put(Change::Item(Box::new(gone))).unwrap();
     durable(&scribe, gone).await;
     assert_eq!(find("other").await, [0; 0], "nor what was taken out");
-    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.item != 9));
+    assert!(kept.store.timeline(id).await.unwrap().iter().all(|item| item.row.item != 9));
+    drop(scribe);
+    kept.stop().await;
+}
+
+async fn words_before_a_beginning_are_found_be_they_rare_or_frequent(config: Config) {
+    let kept = Kept::open(&config).await;
+    let mut scribe = kept.begin("default");
+    let mut last = 0;
+    for item in 1..=60 {
+        let seldom = if item == 30 { " seldom" } else { "" };
+        last = scribe.put(said(item, &format!("often{seldom} number{item}"))).unwrap();
+    }
+    durable(&scribe, last).await;
+    let find = async |words: &str| {
+        let page = kept.store.search(Scope::tenant("default"), &Query::parse(words).unwrap(), None, 100).await.unwrap();
+        page.hits.iter().map(|hit| hit.item).collect::<Vec<_>>()
+    };
+    assert_eq!(find("often number3").await, [39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 3], "newest first");
+    assert_eq!(find("seldom number").await, [30]);
+    assert_eq!(find("seldom often number3").await, [30]);
+    assert_eq!(find("seldom number31").await, [0; 0]);
+    assert_eq!(find("never number").await, [0; 0]);
     drop(scribe);
     kept.stop().await;
 }
@@ -338,10 +369,10 @@ async fn strange_texts_are_kept(config: Config) {
     let last = scribe.put(said(4, &long)).unwrap();
     durable(&scribe, last).await;
     let items = kept.store.timeline(id).await.unwrap();
-    assert_eq!(items[0].text, "a\u{fffd}b", "no database keeps a NUL");
-    assert_eq!(items[1].text, "'; DROP TABLE items; --");
-    assert_eq!(items[2].text, "👩‍👩‍👧‍👦 \u{202e}עברית");
-    assert!(items[3].text.len() <= 256 * 1024 && long.starts_with(&items[3].text));
+    assert_eq!(items[0].row.text, "a\u{fffd}b", "no database keeps a NUL");
+    assert_eq!(items[1].row.text, "'; DROP TABLE items; --");
+    assert_eq!(items[2].row.text, "👩‍👩‍👧‍👦 \u{202e}עברית");
+    assert!(items[3].row.text.len() <= 256 * 1024 && long.starts_with(&items[3].row.text));
     drop(scribe);
     kept.stop().await;
 }
@@ -358,7 +389,7 @@ async fn tenants_do_not_see_each_other(config: Config) {
     assert!(kept.store.conversations(Scope::tenant("us"), &any()).await.unwrap().conversations.is_empty());
     assert!(kept.store.search(Scope::tenant("us"), &query, None, 10).await.unwrap().hits.is_empty());
     assert!(kept.store.usage(Scope::tenant("us"), 0, i64::MAX).await.unwrap().is_empty());
-    assert!(!kept.store.delete(Scope::tenant("us"), id).await.unwrap());
+    assert!(kept.store.delete(Scope::tenant("us"), id).await.unwrap().is_none());
     assert_eq!(kept.store.search(Scope::tenant("them"), &query, None, 10).await.unwrap().hits.len(), 1);
     kept.stop().await;
 }
@@ -409,9 +440,9 @@ async fn users_do_not_see_each_other(config: Config) {
     assert!(kept.store.conversation(one, ids[1]).await.unwrap().is_some_and(|one| one.user.as_deref() == Some("bob")));
     assert!(kept.store.conversation(one, ids[0]).await.unwrap().is_none());
     for scope in [ann, one, nothing, Scope::user("them", "bob")] {
-        assert!(!kept.store.delete(scope, ids[1]).await.unwrap(), "{scope:?}");
+        assert!(kept.store.delete(scope, ids[1]).await.unwrap().is_none(), "{scope:?}");
     }
-    assert!(kept.store.delete(bob, ids[1]).await.unwrap());
+    assert!(kept.store.delete(bob, ids[1]).await.unwrap().is_some());
     kept.stop().await;
 }
 

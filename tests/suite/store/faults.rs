@@ -17,7 +17,7 @@ use crate::support::postgres::Cluster;
 async fn written(store: &Store, id: ConversationId) -> Vec<i64> {
     let items = store.timeline(id).await.unwrap();
     assert!(items.is_sorted_by_key(|item| item.revision), "in order");
-    items.iter().map(|item| item.item).collect()
+    items.iter().map(|item| item.row.item).collect()
 }
 
 /// Says the next words, waiting like a client that speaks no faster than it is understood.
@@ -247,7 +247,7 @@ async fn a_recorder_dropped_in_the_middle_keeps_its_word() {
         let items = kept.store.timeline(id).await.unwrap();
         // The first revision is the beginning.
         let told: Vec<i64> = (1..durable_to).collect();
-        let found: Vec<i64> = items.iter().map(|item| item.item).collect();
+        let found: Vec<i64> = items.iter().map(|item| item.row.item).collect();
         assert!(found.starts_with(&told), "told {durable_to}, found {}", found.len());
         assert_eq!(found, (1..=i64::try_from(found.len()).unwrap()).collect::<Vec<_>>(), "no hole, nothing twice");
     }

@@ -13,7 +13,7 @@ use tokio::{task::JoinSet, time};
 use crate::support::postgres::Cluster;
 
 /// The numbers of all steps.
-const STEPS: &[i64] = &[1, 3];
+const STEPS: &[i64] = &[1, 2, 3, 4, 5];
 
 /// `floe migrate` in a process of its own.
 fn migrator(config: &Config) -> Child {

@@ -7,6 +7,7 @@ mod overtaken;
 mod plans;
 mod shared;
 mod shared_faults;
+mod tracks;
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ impl Kept {
 }
 
 fn opening(tenant: &str, agent: &str) -> Opening {
-    Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into() }
+    Opening { tenant: tenant.into(), user: None, agent: agent.into(), language: "en".into(), consent: None }
 }
 
 fn said(item: i64, text: &str) -> Change {

@@ -101,6 +101,7 @@ impl Peer {
             draining: draining.clone(),
             drain_grace: Duration::from_secs(30),
             scribe: None,
+            tape: None,
             kept: None,
             held: None,
             expected,

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+pub(crate) mod client;
 pub(crate) mod duplex;
 pub(crate) mod fake_llm;
+#[cfg(feature = "whisper")]
+pub(crate) mod node;
 #[cfg(feature = "piper")]
 pub(crate) mod onnx;
 #[cfg(feature = "piper")]
@@ -11,6 +14,7 @@ pub(crate) mod piper;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod server;
+pub(crate) mod stuck;
 pub(crate) mod timeline;
 
 /// A file below `tests/fixtures`.

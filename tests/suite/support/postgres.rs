@@ -126,6 +126,23 @@ impl Cluster {
         Config { url: self.url(name).into(), dir: dir.to_owned(), ..Config::default() }
     }
 
+    /// Everything in a database, as `pg_dump` writes it.
+    pub(crate) fn dump(&self, database: &str) -> String {
+        let dumped = self.program("pg_dump").args(["--clean", "--if-exists", &self.url(database)]).output().unwrap();
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+        String::from_utf8(dumped.stdout).unwrap()
+    }
+
+    /// Puts a dump in place of what is there.
+    pub(crate) fn restore(&self, database: &str, dump: &str) {
+        let file = self.dir.path().join("dump.sql");
+        fs::write(&file, dump).unwrap();
+        let url = self.url(database);
+        let restored =
+            self.program("psql").args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&file).arg(&url).output().unwrap();
+        assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    }
+
     /// As a crash does.
     pub(crate) fn kill(&mut self) {
         self.signal("KILL");

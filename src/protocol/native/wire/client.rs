@@ -133,6 +133,9 @@ pub struct Hello {
     /// What the client would like to use; names that the server does not know are ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Whether who speaks agreed to being kept; absent = nobody asked. Noted with the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consent: Option<bool>,
     /// A dropped session to go on with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,

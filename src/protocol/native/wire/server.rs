@@ -206,6 +206,9 @@ pub struct Ready {
     pub session: String,
     /// The conversation's id, where conversations are kept.
     pub conversation: Option<String>,
+    /// Whether the sound of it is kept; absent if it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
     /// The agent.
     pub agent: String,
     /// How the microphone's audio is to be sent.

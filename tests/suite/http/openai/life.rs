@@ -21,6 +21,7 @@ use super::{open, talk};
 use crate::support::{
     duplex::{engines, rhythm},
     server::Server,
+    stuck::Dropped,
 };
 
 #[tokio::test]
@@ -128,14 +129,6 @@ async fn row_102_stopping_lets_the_reply_finish_and_says_so() {
 
 /// A model that never ends its first word, and knows whether somebody still waits for it.
 struct Endless(Arc<AtomicBool>);
-
-struct Dropped(Arc<AtomicBool>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 impl ChatModel for Endless {
     fn generate(&self, _: Request) -> BoxStream<'static, Result<Delta, AgentError>> {

@@ -11,12 +11,11 @@ use std::{
 use floe::{
     config::Config,
     engine::{Error as EngineError, ErrorKind},
-    stt::{self, Feed, Options, SpeechToText, Update},
+    stt,
 };
-use futures_util::{StreamExt as _, stream, stream::BoxStream};
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
-use tokio::{sync::mpsc, time};
+use tokio::time;
 
 use super::{call, locked, recording};
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     support::{
         duplex::{engines, rhythm},
         server::Server,
+        stuck::Silent,
     },
 };
 
@@ -132,28 +132,6 @@ async fn what_cannot_be_done_names_its_field() {
     }
     let (status, _) = post(&server, form(short(), &[("unknown", "field"), ("temperature", "0")])).await;
     assert_eq!(status, 200);
-}
-
-/// A recogniser that never answers, and knows whether somebody still waits for it.
-struct Silent(Arc<AtomicBool>);
-
-struct Dropped(Arc<AtomicBool>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-impl SpeechToText for Silent {
-    fn transcribe(&self, feed: mpsc::Receiver<Feed>, _: Options) -> BoxStream<'static, Result<Update, EngineError>> {
-        let held = (feed, Dropped(Arc::clone(&self.0)));
-        stream::once(async move {
-            let _held = held;
-            std::future::pending().await
-        })
-        .boxed()
-    }
 }
 
 #[tokio::test]

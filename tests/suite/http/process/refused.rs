@@ -11,14 +11,13 @@ use std::{
 use floe::{
     config::Config,
     engine::{Error as EngineError, ErrorKind},
-    stt::{self, Feed, Options, SpeechToText, Update},
+    stt,
 };
-use futures_util::{StreamExt as _, stream, stream::BoxStream};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::mpsc,
     time,
 };
 
@@ -26,6 +25,7 @@ use super::{ended, events, form, get, keeping, process, recording, sent, talkers
 use crate::support::{
     duplex::{engines, rhythm},
     server::Server,
+    stuck::Silent,
 };
 
 #[tokio::test]
@@ -118,28 +118,6 @@ async fn an_upload_that_dawdles_is_told_so() {
     let read = time::timeout(Duration::from_secs(30), socket.read(&mut answer)).await.expect("an answer").unwrap();
     let answer = String::from_utf8_lossy(&answer[..read]).to_lowercase();
     assert!(answer.starts_with("http/1.1 408 ") && answer.contains("application/problem+json"), "{answer}");
-}
-
-/// A recogniser that never answers, and knows whether somebody still waits for it.
-struct Silent(Arc<AtomicBool>);
-
-struct Dropped(Arc<AtomicBool>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-impl SpeechToText for Silent {
-    fn transcribe(&self, feed: mpsc::Receiver<Feed>, _: Options) -> BoxStream<'static, Result<Update, EngineError>> {
-        let held = (feed, Dropped(Arc::clone(&self.0)));
-        stream::once(async move {
-            let _held = held;
-            std::future::pending().await
-        })
-        .boxed()
-    }
 }
 
 #[tokio::test]
