@@ -16,7 +16,7 @@ ONNXRUNTIME := 1.23.2
 
 # What the page and the widget are built into: the binary takes it in.
 PAGE := web-client/dist/index.html
-PAGE_SOURCES := $(shell find web-client/src web-client/public web-client/index.html web-client/embed.html web-client/build.mjs web-client/tsconfig*.json web-client/package.json)
+PAGE_SOURCES := $(shell find web-client/src web-client/console web-client/public web-client/index.html web-client/embed.html web-client/build.mjs web-client/tsconfig*.json web-client/package.json)
 PAGE_MODULES := web-client/node_modules/.package-lock.json
 
 help: ## This list
