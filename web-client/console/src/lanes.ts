@@ -17,10 +17,9 @@ export function lanes(all: readonly Row[], length_ms: number, pick: (at_ms: numb
   const x = (ms: number): number => (WIDTH * ms) / Math.max(1, length_ms);
   const marks = ticks(length_ms);
   const blocks = all.flatMap(({ item, lane, unheard }) => {
-    if (item.start_ms === null || lane === 'system') return [];
+    if (item.start_ms === null || lane === 'system' || lane === 'tool') return [];
     const y = lane === 'user' ? 0 : LANE + GAP;
     const from = x(item.start_ms);
-    if (lane === 'tool') return [s('circle', { class: 'tool', cx: from.toFixed(1), cy: String(y + LANE / 2), r: '5' })];
     const wide = Math.max(3, x(item.end_ms ?? item.start_ms) - from);
     const block = s('rect', { class: lane, x: from.toFixed(1), y: String(y), width: wide.toFixed(1), height: String(LANE), rx: '3' });
     const cut = s('rect', { class: 'cut', x: (from + wide - 1).toFixed(1), y: String(y - 3), width: '4', height: String(LANE + 6) });

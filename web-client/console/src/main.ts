@@ -5,7 +5,7 @@ import { Api } from './api.js';
 import { help, listen } from './keyboard.js';
 import { format, HOME, parse, type Route } from './route.js';
 import { signIn, signOut } from './signin.js';
-import { empty, isOver, trouble, type Console, type View } from './view.js';
+import { empty, head, isOver, trouble, type Console, type View } from './view.js';
 import { conversation } from './views/conversation.js';
 import { conversations } from './views/conversations.js';
 import { documents } from './views/documents.js';
@@ -90,9 +90,11 @@ class App {
     };
     try {
       if (section) await section.view(page, route, at);
-      else page.append(empty('There is nothing here, or not for you.'));
+      else page.append(head('Nothing here'), empty('This server has no such section, or it is not for you.'));
     } catch (error) {
-      if (!isOver(error) && !left.aborted) page.append(trouble(error));
+      if (isOver(error) || left.aborted) return;
+      if (!page.querySelector('h1')) page.append(head(section?.name ?? 'Nothing here'));
+      page.append(trouble(error));
     }
     if (left.aborted || this.#isAsking) return;
     page.removeAttribute('aria-busy');

@@ -10,11 +10,11 @@ const WHO: Record<Row['lane'], string> = { user: 'User', assistant: 'Floe', tool
 
 export function draw(row: Row, scale_ms: number, pick: (row: Row) => void): HTMLElement {
   const { item, lane, receipt } = row;
-  const place = item.start_ms === null ? whole(item.recorded_at) : clock(item.start_ms);
-  const name = item.start_ms === null ? '·' : clock(item.start_ms);
-  const at = h('button', { type: 'button', class: 'at', 'data-row': true, title: `Written down ${whole(item.recorded_at)}`, onclick: () => pick(row) }, name);
-  at.setAttribute('aria-label', `${WHO[lane]}, ${place}`);
-  const length = item.start_ms !== null && item.end_ms !== null && item.end_ms > item.start_ms ? `${((item.end_ms - item.start_ms) / 1000).toFixed(1)} s` : '';
+  const { start_ms: from, end_ms: to } = item;
+  const title = `Written down ${whole(item.recorded_at)}`;
+  const at = from === null ? h('span', { class: 'at', title })
+    : h('button', { type: 'button', class: 'at', 'data-row': true, title, onclick: () => pick(row) }, clock(from));
+  const length = from !== null && to !== null && to > from ? `${((to - from) / 1000).toFixed(1)} s` : '';
   return h('li', { class: `row ${lane}`, 'data-item': String(item.id) },
     h('span', { class: 'time' }, at, h('span', { class: 'sub' }, length)),
     h('span', { class: 'who' }, WHO[lane]),

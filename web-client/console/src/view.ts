@@ -107,6 +107,9 @@ export async function pages<T>({ into, ask, draw, none, at, name }: Wanted<T>): 
   await next();
 }
 
+/** The column of buttons: named for those who do not see that it is one. */
+const DO = 'Do';
+
 export type Cell = Node | string;
 
 /** A table that becomes a list of cards where there is no room. */
@@ -114,9 +117,9 @@ export function table(caption: string, heads: readonly string[]): { element: HTM
   const body = h('tbody');
   const element = h('div', { class: 'table' }, h('table', {},
     h('caption', { class: 'unseen' }, caption),
-    h('thead', {}, h('tr', {}, ...heads.map((name) => h('th', { scope: 'col' }, name)))),
+    h('thead', {}, h('tr', {}, ...heads.map((name) => h('th', { scope: 'col' }, name === DO ? h('span', { class: 'unseen' }, name) : name)))),
     body));
-  const row = (...cells: Cell[]): HTMLElement => h('tr', {}, ...cells.map((cell, at) => h('td', { 'data-name': heads[at] ?? '' }, cell)));
+  const row = (...cells: Cell[]): HTMLElement => h('tr', {}, ...cells.map((cell, at) => h('td', { 'data-name': heads[at] === DO ? '' : heads[at] ?? '' }, cell)));
   return { element, body, row };
 }
 

@@ -27,8 +27,8 @@ export function ago(at: string, now = Date.now()): string {
   return ms < 0 ? `in ${distance}` : `${distance} ago`;
 }
 
-const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
-const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
 const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 
 /** With the time, in the reader's own zone. */

@@ -36,7 +36,7 @@ export const documents: View = async (main, _, at) => {
       line.remove();
       at.say('It is gone.');
     }, () => main, 'button small alarm');
-    remove.setAttribute('aria-label', `Delete ${name}`);
+    remove.setAttribute('aria-label', `Delete: ${name}`);
     const facts = [document.media_type, typeof document.bytes === 'number' && bytes(document.bytes), document.pages && count(document.pages, 'page')];
     const line = h('li', { class: 'card' },
       h('div', { class: 'line' }, h('strong', {}, name), ...(state ? [badge(state)] : []), h('span', { class: 'grow' }), remove),

@@ -16,7 +16,7 @@ export const jobs: View = async (main, { query }, at) => {
     const next = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
     at.go({ section: 'jobs', query: next }, 'replace');
   });
-  const { element, body, row } = table('Jobs, newest first', ['Job', 'About', 'State', 'Tries', 'When', '']);
+  const { element, body, row } = table('Jobs, newest first', ['Job', 'About', 'State', 'Tries', 'When', 'Do']);
   const draw = (job: Job): HTMLElement => {
     const { id, kind, subject, state, attempts, due_at, finished_at, error, created_at, node } = job;
     const at_ = finished_at ?? (state === 'queued' ? due_at : created_at);
@@ -28,7 +28,7 @@ export const jobs: View = async (main, { query }, at) => {
       at.say('It is due now.');
     }, () => main, 'button small');
     retry.setAttribute('data-row', '');
-    retry.setAttribute('aria-label', `Try ${kind} ${id} again`);
+    retry.setAttribute('aria-label', `Try again: ${kind} ${id}`);
     const about = /^cnv_[0-9a-f]+$/.test(subject)
       ? h('a', { href: format({ section: 'conversations', subject }) }, short(subject)) : h('span', { title: subject }, short(subject));
     const line = row(h('span', { class: 'stack' }, h('strong', {}, kind), h('code', { class: 'sub', title: id }, short(id))), about,

@@ -10,7 +10,7 @@ const DAY_MS = 86_400_000;
 
 export const keys: View = async (main, _, at) => {
   const shown = h('div');
-  const { element, body, row } = table('API keys, newest first', ['Name', 'Begins with', 'May', 'State', 'Used', '']);
+  const { element, body, row } = table('API keys, newest first', ['Name', 'Begins with', 'May', 'State', 'Used', 'Do']);
   const draw = (key: Key): HTMLElement => {
     const { id, name, role, user, scopes, prefix, state, created_at, expires_at, used_at } = key;
     const revoke = action('Revoke', async () => {
@@ -21,7 +21,7 @@ export const keys: View = async (main, _, at) => {
       at.say(`${name} is revoked.`);
     }, () => main, 'button small alarm');
     revoke.setAttribute('data-row', '');
-    revoke.setAttribute('aria-label', `Revoke ${name}`);
+    revoke.setAttribute('aria-label', `Revoke: ${name}`);
     const until = expires_at ? `until ${day(expires_at)}` : 'does not end';
     const line = row(
       h('span', { class: 'stack' }, h('strong', {}, name), h('span', { class: 'sub' }, `${role}${user ? ` · ${user}` : ''}`)), h('code', {}, `${prefix}…`), scopes.join(', '),

@@ -9,13 +9,13 @@ const EVENTS = ['conversation.ended', 'conversation.summarised', 'conversation.d
 
 export const webhooks: View = async (main, _, at) => {
   const shown = h('div');
-  const { element, body, row } = table('Webhooks, oldest first', ['Address', 'Events', 'Since', '']);
+  const { element, body, row } = table('Webhooks, oldest first', ['Address', 'Events', 'Since', 'Do']);
   const draw = ({ id, url, events, created_at, gone_at }: Webhook): HTMLElement => {
     const test = action('Test', async () => {
       await at.api.post(`/webhooks/${id}/test`);
       at.go({ section: 'jobs', query: { kind: 'webhook' } });
     }, () => main, 'button small');
-    test.setAttribute('aria-label', `Test ${url}`);
+    test.setAttribute('aria-label', `Test: ${url}`);
     test.setAttribute('data-row', '');
     const remove = action('Delete', async () => {
       if (!(await confirm('Delete this webhook?', `Nothing is sent to ${url} any more.`, 'Delete'))) return;
@@ -23,7 +23,7 @@ export const webhooks: View = async (main, _, at) => {
       line.remove();
       at.say('It is gone.');
     }, () => main, 'button small alarm');
-    remove.setAttribute('aria-label', `Delete ${url}`);
+    remove.setAttribute('aria-label', `Delete: ${url}`);
     const line = row(
       h('span', { class: 'stack' }, h('code', { class: 'url' }, url), ...(gone_at ? [h('span', {}, badge('gone'), ` it answered 410 on ${day(gone_at)}`)] : [])),
       events.join(', '), h('time', { datetime: created_at, title: whole(created_at) }, day(created_at)), h('span', { class: 'actions' }, test, remove));
