@@ -51,7 +51,7 @@ function latency(receipt: Receipt, scale_ms: number): HTMLElement {
       class: stage, x: ((100 * from_ms) / scale_ms).toFixed(2), width: Math.max(0.3, (100 * (to_ms - from_ms)) / scale_ms).toFixed(2), height: '8',
     })));
   const tokens = usage.input_tokens + usage.output_tokens > 0 ? `${number(usage.input_tokens)} + ${number(usage.output_tokens)} tokens` : '';
-  const facts = [status === 'completed' ? '' : `${status}${reason ? `: ${reason}` : ''}`, tokens].filter(Boolean).join(' · ');
+  const facts = [status === 'completed' || status === 'interrupted' ? '' : `${status}${reason ? `: ${reason}` : ''}`, tokens].filter(Boolean).join(' · ');
   return h('div', { class: 'latency' },
     ...(stages.length > 0 ? [h('div', { class: 'bar' }, drawing, h('strong', {}, `${number(Math.round(total ?? 0))} ms`))] : []),
     h('p', { class: 'sub' }, ...stages.map(({ stage, name, to_ms }) => h('span', { class: `stage ${stage}` }, `${name} ${number(to_ms)} ms`)),

@@ -61,7 +61,7 @@ export function pretty(text: string): string {
   try {
     const value: unknown = JSON.parse(text);
     const line = JSON.stringify(value);
-    return line.length <= 80 && typeof value === 'object' ? line.replace(/":/g, '": ').replace(/,"/g, ', "') : JSON.stringify(value, null, 2);
+    return line.length <= 160 && typeof value === 'object' ? line.replace(/":/g, '": ').replace(/,"/g, ', "') : JSON.stringify(value, null, 2);
   } catch {
     return text;
   }

@@ -1,6 +1,7 @@
 // One conversation: what it was about, its sound, and everything in it on the axis of its media time.
 
 import { h } from '../../../src/ui/dom.js';
+import { Problem } from '../api.js';
 import { lanes, type Lanes } from '../lanes.js';
 import { Player } from '../player.js';
 import { draw } from '../rows.js';
@@ -15,15 +16,24 @@ const FOLLOW_MS = 5_000;
 
 export const conversation: View = async (main, { subject, query }, at) => {
   const path = `/conversations/${encodeURIComponent(subject ?? '')}`;
-  const [told, tracks] = await Promise.all([
-    at.api.get<Conversation>(path, {}, at.left),
-    at.api.list<Track>(`${path}/audio`, {}, at.left).then(({ data }) => data, () => [] as Track[]),
-  ]);
-  const page = new Page(main, at, path, tracks);
+  const read = (): Promise<Conversation> => at.api.get(path, {}, at.left);
+  const sound = (): Promise<Track[]> => at.api.list<Track>(`${path}/audio`, {}, at.left).then(({ data }) => data, () => []);
+  let told = await read();
+  const page = new Page(main, at, path);
+  // Files that are still written are heard when they are whole.
+  if (told.state !== 'live') page.hear(await sound());
   page.draw(told);
   page.show(query['item']);
   if (told.state !== 'live') return;
-  every(FOLLOW_MS, at.left, async () => page.draw(await at.api.get<Conversation>(path, {}, at.left)));
+  let looks = 0;
+  every(FOLLOW_MS, at.left, async () => {
+    // Its title comes a moment after its end.
+    if (told.state !== 'live' && (told.title !== null || (looks += 1) > 6)) return;
+    const was = told.state;
+    told = await read();
+    if (was === 'live' && told.state !== 'live') page.hear(await sound());
+    page.draw(told);
+  });
 };
 
 class Page {
@@ -32,8 +42,9 @@ class Page {
   #length_ms = 0;
   #shown = '';
   #marked: number | null = null;
-  readonly #player: Player | null;
-  readonly #sound: HTMLElement;
+  #player: Player | null = null;
+  #tracks: readonly Track[] = [];
+  readonly #sound = h('div', { class: 'player' });
   readonly #slider = h('input', { type: 'range', min: '0', step: '100', value: '0', 'aria-label': 'Place in the conversation' });
   readonly #play = h('button', { type: 'button', class: 'button primary play', 'aria-keyshortcuts': 'p', onclick: () => this.#toggle() }, 'Play');
   readonly #clock = h('span', { class: 'clock' });
@@ -41,23 +52,9 @@ class Page {
   readonly #map = h('div');
   readonly #list = h('ol', { class: 'timeline', 'aria-label': 'Timeline' });
 
-  constructor(main: HTMLElement, private readonly at: Console, private readonly path: string, private readonly tracks: readonly Track[]) {
-    const here = tracks.filter((track) => track.here);
-    this.#player = here.length > 0 ? new Player(here, (track) => this.#source(track), () => this.#moved(), () => {
-      tell(this.#sound, new Error());
-      this.#sound.querySelector('.trouble')?.replaceChildren('This browser cannot play it. The files are Ogg/Opus.');
-    }) : null;
+  constructor(main: HTMLElement, private readonly at: Console, private readonly path: string) {
     at.left.addEventListener('abort', () => this.#player?.end());
-    this.#sound = h('div', { class: 'player' });
-    if (this.#player) {
-      this.#slider.addEventListener('input', () => void this.#player?.seek(Number(this.#slider.value)));
-      const side = (name: string, words: string): HTMLElement => h('label', { class: 'check' },
-        h('input', { type: 'checkbox', checked: true, onchange: (event: Event) => this.#player?.mute(name, !(event.target as HTMLInputElement).checked) }), words);
-      const notes = tracks.some((track) => !track.complete) ? [h('span', { class: 'sub' }, 'something is missing in it')] : [];
-      this.#sound.append(this.#play, this.#slider, this.#clock, side('user', 'User'), side('assistant', 'Floe'), ...notes);
-    } else if (tracks.length > 0) {
-      this.#sound.append(h('p', { class: 'note' }, 'Its sound was recorded by another server.'));
-    }
+    this.#slider.addEventListener('input', () => void this.#player?.seek(Number(this.#slider.value)));
     main.append(this.#top, h('section', { class: 'panel', 'aria-label': 'Map and sound' }, this.#map, this.#sound), this.#list);
     main.addEventListener('keydown', (event) => {
       if (event.key === ' ' && (event.target as Element).matches('.at') && this.#player) {
@@ -67,6 +64,23 @@ class Page {
     });
   }
 
+  /** Lets its sound be heard, if there is any. */
+  hear(tracks: readonly Track[]): void {
+    this.#tracks = tracks;
+    const here = tracks.filter((track) => track.here);
+    this.#player = here.length > 0 ? new Player(here, (track) => this.#source(track), () => this.#moved(), (error) => {
+      tell(this.#sound, error instanceof Problem ? error : new Problem(0, 'unplayable', 'This browser cannot play it: the files are Ogg/Opus.'));
+    }) : null;
+    if (this.#player) {
+      const side = (name: string, words: string): HTMLElement => h('label', { class: 'check' },
+        h('input', { type: 'checkbox', checked: true, onchange: (event: Event) => this.#player?.mute(name, !(event.target as HTMLInputElement).checked) }), words);
+      const notes = tracks.some((track) => !track.complete) ? [h('span', { class: 'sub' }, 'something is missing in it')] : [];
+      this.#sound.replaceChildren(this.#play, this.#slider, this.#clock, side('user', 'User'), side('assistant', 'Floe'), ...notes);
+    } else if (tracks.length > 0) {
+      this.#sound.append(h('p', { class: 'note' }, 'Its sound was recorded by another server.'));
+    }
+  }
+
   /** Draws what the server told, if it is new. */
   draw(told: Conversation): void {
     const shown = JSON.stringify(told);
@@ -74,7 +88,7 @@ class Page {
     this.#shown = shown;
     const focused = document.activeElement?.closest('[data-item]')?.getAttribute('data-item');
     this.#rows = rows(told);
-    this.#length_ms = length(told, this.tracks);
+    this.#length_ms = length(told, this.#tracks);
     this.#top.replaceChildren(...this.#about(told));
     this.#slider.max = String(this.#length_ms);
     this.#lanes = this.#length_ms > 0 ? lanes(this.#rows, this.#length_ms, (at_ms) => void this.#seek(at_ms)) : null;
