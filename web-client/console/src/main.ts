@@ -75,8 +75,11 @@ class App {
     const route = parse(location.hash);
     const section = this.#sections.find(({ id }) => id === route.section);
     for (const link of this.#nav.querySelectorAll('a')) {
-      if (link.getAttribute('data-section') === section?.id) link.setAttribute('aria-current', 'page');
-      else link.removeAttribute('aria-current');
+      if (link.getAttribute('data-section') === section?.id) {
+        link.setAttribute('aria-current', 'page');
+        // On a phone the sections are a line that scrolls.
+        link.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      } else link.removeAttribute('aria-current');
     }
     if (route.section === HOME && route.subject === null) this.#list = location.hash || '#/conversations';
     // Only the newest of several is in the page: one that comes late draws into nothing.

@@ -1,8 +1,8 @@
 // Whoever the server does not know: by the operator's identity provider, or by a key.
 
 import { h } from '../../src/ui/dom.js';
-import type { Api } from './api.js';
-import { Problem } from './api.js';
+import { Problem, type Api } from './api.js';
+import { format, parse } from './route.js';
 import { tell, trouble } from './view.js';
 
 /** Whether this server sends browsers to an identity provider. */
@@ -18,6 +18,12 @@ async function exchange(api: Api, key: string): Promise<boolean> {
   if (answer?.type !== 'opaqueredirect') return false;
   api.key = null;
   return works(api);
+}
+
+/** Where somebody wanted to go, without what they searched for: this is sent to the server. */
+function place(): string {
+  const { section, subject } = parse(location.hash);
+  return `/console${format({ section, subject })}`;
 }
 
 async function works(api: Api): Promise<boolean> {
@@ -65,7 +71,7 @@ export function signIn(main: HTMLElement, api: Api, done: () => void): void {
   main.replaceChildren(box);
   void hasProvider().then((is) => {
     if (!is || !box.isConnected) return;
-    form.before(h('p', {}, h('a', { class: 'button primary wide', href: '/login?return=/console' }, 'Sign in with your account')), h('p', { class: 'or' }, 'or with an API key'));
+    form.before(h('p', {}, h('a', { class: 'button primary wide', href: `/login?return=${encodeURIComponent(place())}` }, 'Sign in with your account')), h('p', { class: 'or' }, 'or with an API key'));
     submit.classList.remove('primary');
   });
   key.focus();
