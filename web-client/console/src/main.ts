@@ -83,7 +83,7 @@ class App {
     }
     if (route.section === HOME && route.subject === null) this.#list = location.hash || '#/conversations';
     // Only the newest of several is in the page: one that comes late draws into nothing.
-    const page = h('div', { class: `page ${route.section}`, 'aria-busy': 'true' });
+    const page = h('div', { class: `page at-${route.section}`, 'aria-busy': 'true' });
     const hadFocus = document.activeElement?.closest('form')?.className;
     this.#main.replaceChildren(page);
     document.title = `${section?.name ?? 'Nothing here'} · Floe console`;
