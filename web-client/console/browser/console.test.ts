@@ -32,6 +32,30 @@ afterEach(async () => {
 
 const focused = (page: Page): Promise<string> => page.evaluate(() => document.activeElement?.textContent ?? '');
 
+interface Sound {
+  src: string;
+  at: number;
+  paused: boolean;
+}
+
+/** Elements that are in no page are found where they begin to play. */
+async function watch(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const sounds = new Set<HTMLMediaElement>();
+    (globalThis as unknown as { sounds: Set<HTMLMediaElement> }).sounds = sounds;
+    const { play } = HTMLMediaElement.prototype;
+    HTMLMediaElement.prototype.play = function (this: HTMLMediaElement): Promise<void> {
+      sounds.add(this);
+      return play.call(this);
+    };
+  });
+}
+
+function sounds(page: Page): Promise<Sound[]> {
+  return page.evaluate(() => [...(globalThis as unknown as { sounds: Set<HTMLMediaElement> }).sounds]
+    .map(({ src, currentTime, paused }) => ({ src, at: currentTime, paused })));
+}
+
 test('what was said is found, and leads to its place in the conversation', async () => {
   stage = await open(floe);
   const { page } = stage;
@@ -136,19 +160,9 @@ test('a conversation is a timeline: who spoke when, what was cut, calls, latency
 test('its sound is played, both sides in step, from where one clicks', async () => {
   stage = await open(floe);
   const { page } = stage;
-  // Elements that are in no page are found where they begin to play.
-  await page.evaluate(() => {
-    const sounds = new Set<HTMLMediaElement>();
-    (globalThis as unknown as { sounds: Set<HTMLMediaElement> }).sounds = sounds;
-    const { play } = HTMLMediaElement.prototype;
-    HTMLMediaElement.prototype.play = function (this: HTMLMediaElement): Promise<void> {
-      sounds.add(this);
-      return play.call(this);
-    };
-  });
+  await watch(page);
   await go(page, `#/conversations/${spoken}`);
-  const playing = (): Promise<{ at: number; paused: boolean }[]> => page.evaluate(() =>
-    [...(globalThis as unknown as { sounds: Set<HTMLMediaElement> }).sounds].map((sound) => ({ at: sound.currentTime, paused: sound.paused })));
+  const playing = (): Promise<Sound[]> => sounds(page);
   const second = page.locator('.row.user button.at').nth(1);
   const [minutes = 0, seconds = 0] = (await second.innerText()).split(':').map(Number);
   const from = minutes * 60 + seconds;
@@ -170,6 +184,22 @@ test('its sound is played, both sides in step, from where one clicks', async () 
   await expect.poll(async () => (await playing())[0]?.at ?? 99).toBeLessThan(from);
   await go(page, '#/usage');
   await expect.poll(async () => (await playing()).every(({ paused }) => paused)).toBe(true);
+});
+
+test('where a key is shown, sound and exports are fetched with it', async () => {
+  stage = await open(floe);
+  const { page } = stage;
+  // A server that needs none takes any.
+  await page.evaluate(() => sessionStorage.setItem('floe.console.key', 'any'));
+  await watch(page);
+  await go(page, `#/conversations/${spoken}`);
+  await page.locator('.play').click();
+  await expect.poll(async () => (await sounds(page)).filter(({ at }) => at > 0.3).length).toBe(2);
+  for (const { src } of await sounds(page)) expect(src).toMatch(/^blob:/);
+  await page.locator('.menu summary').click();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.locator('.menu a', { hasText: 'Markdown' }).click()]);
+  expect(download.url()).toMatch(/^blob:/);
+  expect(download.suggestedFilename()).toBe(`${spoken}.md`);
 });
 
 test('what is going on is seen, followed, and remains in its place when it is over', async () => {
