@@ -120,7 +120,7 @@ class Page {
     const facts: [string, string][] = [
       ['Began', whole(started_at)], ['Took', `${span(long)}${end_reason ? `, ${end_reason.replaceAll('_', ' ')}` : ''}`], ['Agent', agent], ['Language', language],
       ...(user ? [['User', user] as [string, string]] : []), ...(consent === null ? [] : [['Consent', consent ? 'given' : 'refused'] as [string, string]]),
-      ['Audio', `${span(told.audio_in_ms)} in, ${span(told.audio_out_ms)} out`],
+      ...(state === 'live' ? [] : [['Audio', `${span(told.audio_in_ms)} in, ${span(told.audio_out_ms)} out`] as [string, string]]),
       ['Replies', `${number(replies.length)}${sent.length > 0 ? `, median ${number(sent[Math.floor((sent.length - 1) / 2)] as number)} ms` : ''}`],
       ...(tokens > 0 ? [['Tokens', number(tokens)] as [string, string]] : []),
     ];

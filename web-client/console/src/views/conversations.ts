@@ -65,10 +65,11 @@ export function entry(conversation: Conversation): HTMLElement {
   const long = Date.parse(ended_at ?? new Date().toISOString()) - Date.parse(started_at);
   const about = [agent, language, user ?? ''].filter(Boolean).join(' · ');
   return h('li', {}, h('a', { href: format({ section: 'conversations', subject: id }), 'data-row': true },
-    h('span', { class: 'what' }, h('strong', title ? {} : { class: 'untitled' }, title ?? (state === 'live' ? 'Going on' : 'Untitled')), h('span', { class: 'sub' }, summary ?? 'No summary')),
+    h('span', { class: 'what' }, h('strong', title ? {} : { class: 'untitled' }, title ?? (state === 'live' ? 'Going on' : 'Untitled')), h('span', { class: 'sub' }, summary ?? (state === 'live' ? id : 'No summary'))),
     h('span', { class: 'about' }, badge(state), h('span', { class: 'sub' }, about)),
     h('span', { class: 'when' }, h('time', { datetime: started_at, title: whole(started_at) }, day(started_at)), h('span', { class: 'sub' }, span(long))),
-    h('span', { class: 'talk', title: 'Audio heard, speech given' }, h('span', {}, `${span(audio_in_ms)} in`), h('span', { class: 'sub' }, `${span(audio_out_ms)} out`))));
+    // Added up at its end.
+    ...(state === 'live' ? [] : [h('span', { class: 'talk' }, h('span', {}, `${span(audio_in_ms)} in`), h('span', { class: 'sub' }, `${span(audio_out_ms)} out`))])));
 }
 
 async function found(main: HTMLElement, q: string, at: Console): Promise<void> {
