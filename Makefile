@@ -16,7 +16,7 @@ ONNXRUNTIME := 1.23.2
 
 # What the page and the widget are built into: the binary takes it in.
 PAGE := web-client/dist/index.html
-PAGE_SOURCES := $(shell find web-client/src web-client/public web-client/index.html web-client/embed.html web-client/build.mjs web-client/tsconfig*.json web-client/package.json)
+PAGE_SOURCES := $(shell find web-client/src web-client/console web-client/public web-client/index.html web-client/embed.html web-client/build.mjs web-client/tsconfig*.json web-client/package.json)
 PAGE_MODULES := web-client/node_modules/.package-lock.json
 
 help: ## This list
@@ -56,7 +56,7 @@ test-bare: $(PAGE) setup-test ## The same without C++: no whisper.cpp
 test-deploy: setup setup-test ## Of these, the ones with Caddy in front; CADDY=/path/to/caddy tries another version
 	$(CARGO) nextest run --test suite deploy
 
-test-web: setup ## The widget: types, size, units, and in Chromium with a microphone, talking with a running Floe
+test-web: setup tests/oidc/node_modules/.installed ## The widget: types, size, units, and in Chromium with a microphone, talking with a running Floe
 	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=chromium
 	@npm run --silent --prefix web-client check
 	@npm run --silent --prefix web-client size

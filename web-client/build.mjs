@@ -14,6 +14,7 @@ const SCRIPTS = {
   widget: 'src/widget.ts',
   worklet: 'src/audio/worklet.ts',
   demo: 'src/demo/demo.ts',
+  console: 'console/src/main.ts',
 };
 
 rmSync(resolve(root, 'dist'), { recursive: true, force: true });
@@ -39,4 +40,5 @@ for (const [name, entry] of Object.entries(SCRIPTS)) {
   });
 }
 for (const page of ['index.html', 'embed.html']) copyFileSync(resolve(root, page), resolve(root, 'dist', page));
+for (const file of ['console.html', 'console.css']) copyFileSync(resolve(root, 'console', file), resolve(root, 'dist', file));
 execFileSync(process.execPath, [resolve(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });

@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['browser/**/*.test.ts'],
+    include: ['browser/**/*.test.ts', 'console/browser/**/*.test.ts'],
     environment: 'node',
     globalSetup: 'browser/setup.ts',
     testTimeout: 120_000,

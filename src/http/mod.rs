@@ -233,6 +233,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::numbers))
         .route("/", get(page::index))
+        .route("/console", get(page::console))
         .route("/{*path}", get(page::asset))
         .with_state(app)
 }

@@ -1,4 +1,4 @@
-//! The page at `/`, the widget and its sound worklets: what `web-client/` is built into, embedded in the binary.
+//! The page at `/`, the console, the widget and its sound worklets: what `web-client/` is built into, embedded in the binary.
 
 use axum::{
     extract::Path,
@@ -23,6 +23,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'none'; frame-ancestors 'self'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// The same for the console. It plays sound, which it has to fetch itself where it shows a key; and no page may frame it, because
+/// it has buttons that delete.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                              media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                              require-trusted-types-for 'script'; trusted-types 'none'";
+
+const CONSOLE: &str = "console.html";
+
 /// What a page of ours may ask the browser for.
 const PERMISSIONS: &str = "microphone=(self), screen-wake-lock=(self), speaker-selection=(self), autoplay=(self), \
                            camera=(), geolocation=(), payment=(), usb=()";
@@ -32,8 +40,16 @@ const UNBUILT: &str = "Floe runs, but its page was not built into it. In its sou
 
 /// `/`.
 pub(super) async fn index(headers: HeaderMap) -> Response {
-    Files::get("index.html")
-        .map_or_else(|| (StatusCode::NOT_FOUND, UNBUILT).into_response(), |file| serve("index.html", file, &headers))
+    page("index.html", &headers)
+}
+
+/// `/console`. Where in it somebody is stands behind `#`, which browsers keep to themselves.
+pub(super) async fn console(headers: HeaderMap) -> Response {
+    page(CONSOLE, &headers)
+}
+
+fn page(path: &str, headers: &HeaderMap) -> Response {
+    Files::get(path).map_or_else(|| (StatusCode::NOT_FOUND, UNBUILT).into_response(), |file| serve(path, file, headers))
 }
 
 /// Any other file of the page.
@@ -53,6 +69,7 @@ fn serve(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
+    let policy = if path == CONSOLE { CONSOLE_POLICY } else { POLICY };
     let tag = tag(&file);
     let has_it = asked
         .get(header::IF_NONE_MATCH)
@@ -68,7 +85,7 @@ fn serve(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
         headers.insert(header::ETAG, tag);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert("permissions-policy", HeaderValue::from_static(PERMISSIONS));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -122,6 +122,7 @@ const MATRIX: &[Row] = &[
     row("GET /login/callback", [404; 10]),
     row("POST /logout", [403; 10]),
     row("GET /", PUBLIC),
+    row("GET /console", PUBLIC),
     row("GET /docs/", PUBLIC),
     row("GET /openapi.json", PUBLIC),
     row("GET /livez", PUBLIC),

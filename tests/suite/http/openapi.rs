@@ -12,7 +12,8 @@ use crate::support::{
 };
 
 /// Routes that no document of REST can describe: sockets, and addresses that answer whatever nobody else does.
-pub(super) const UNDOCUMENTED: [&str; 11] = [
+pub(super) const UNDOCUMENTED: [&str; 12] = [
+    "/console",
     "/v1/stream",
     "/realtime",
     "/openai/realtime",

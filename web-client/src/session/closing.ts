@@ -14,6 +14,7 @@ export function next(code: number): Next {
     case 1013:
     case 4429:
       return 'later';
+    case 4003:
     case 4401:
       return 'ticket';
     default:
