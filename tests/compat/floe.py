@@ -63,10 +63,12 @@ class Floe:
 
     def ready(self):
         """Waits until it takes conversations: the model is loaded."""
-        context = ssl.create_default_context(cafile=str(self.certificate)) if self.url.startswith("https") else None
         deadline = time.monotonic() + START_S
         while True:
             try:
+                # Its certificate is written a moment after it says where it listens.
+                is_secure = self.url.startswith("https")
+                context = ssl.create_default_context(cafile=str(self.certificate)) if is_secure else None
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5, context=context):
                     return
             except OSError as error:
