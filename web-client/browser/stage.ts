@@ -154,8 +154,13 @@ export class Widget {
 
 /** Everything that went to the loudspeaker, from its first block on. */
 export function output({ rate, blocks }: Heard): Sound & { from: number } {
-  const samples = Float32Array.from(blocks.flatMap((block) => block.samples));
-  return { rate, samples, from: blocks[0]?.at ?? 0 };
+  const from = blocks[0]?.at ?? 0;
+  // Each at its time: a busy machine leaves some out, and what comes after a gap is not earlier for it.
+  const place = (at: number): number => Math.round((at - from) * rate);
+  const last = blocks.at(-1);
+  const samples = new Float32Array(last ? place(last.at) + last.samples.length : 0);
+  for (const block of blocks) samples.set(block.samples, place(block.at));
+  return { rate, samples, from };
 }
 
 /** Has a recording transcribed by the server. */
